@@ -1,0 +1,1253 @@
+"""GDRegressor and GDClassifier: parameters, validation, labels, prediction."""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_random_state, compute_class_weight, gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+)
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    check_is_fitted,
+    check_non_negative,
+    validate_data,
+)
+
+from skgd import _penalties, _solvers, _step_size
+from skgd._kernels import Rows
+from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, OneVsRest
+from skgd._training import Problem, State, train
+
+DTYPES = [np.float64, np.float32]
+NO_WEIGHT = "Sample weights must contain at least one non-zero number."
+
+# What an averaging estimator keeps to go on from, besides coef_ and intercept_.
+AVERAGING = (
+    "_standard_coef",
+    "_standard_intercept",
+    "_average_coef",
+    "_average_intercept",
+    "_average_from",
+)
+
+# Until it is chosen from data: large enough that matrix products pay, small enough
+# that an epoch holds many updates.
+DEFAULT_BATCH_SIZE = 32
+
+# Validation rows are copied, so that they are scored a few at a time.
+VALIDATION_ROWS = 1024
+
+
+@contextmanager
+def _unchanged_on_error(estimator):
+    """Give the estimator back its attributes if the block raises."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
+    """What regressor and classifier share: parameters, fit and partial_fit.
+
+    A subclass knows what a target is: `_encode` turns y into what the loss takes,
+    `_score_predictions` judges predictions of it.
+    """
+
+    _parameter_constraints: dict = {
+        "solver": [StrOptions({"batch", "minibatch", "sgd"})],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
+        "fit_intercept": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left"), None],
+        "shuffle": ["boolean"],
+        "verbose": ["verbose"],
+        "epsilon": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+        "learning_rate": [
+            StrOptions({"auto", "constant", "invscaling", "optimal", "adaptive"}),
+            callable,
+        ],
+        "eta0": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "average": [
+            StrOptions({"auto"}),
+            Interval(Integral, 0, None, closed="left"),
+            "boolean",
+        ],
+    }
+
+    _losses: dict  # the table of the subclass
+
+    @abstractmethod
+    def __init__(
+        self,
+        loss,
+        *,
+        solver,
+        batch_size,
+        penalty,
+        alpha,
+        l1_ratio,
+        fit_intercept,
+        max_iter,
+        tol,
+        shuffle,
+        verbose,
+        epsilon,
+        random_state,
+        learning_rate,
+        eta0,
+        power_t,
+        early_stopping,
+        validation_fraction,
+        n_iter_no_change,
+        warm_start,
+        average,
+    ):
+        self.loss = loss
+        self.solver = solver
+        self.batch_size = batch_size
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.average = average
+
+    # ------------------------------------------------- what the subclasses answer
+
+    @property
+    @abstractmethod
+    def _n_outputs(self):
+        """K, the rows of W."""
+
+    @abstractmethod
+    def _loss(self):
+        """The loss over K outputs."""
+
+    @abstractmethod
+    def _encode(self, y):
+        """Turn y into targets of the loss, of shape (n, 1)."""
+
+    @abstractmethod
+    def _class_weights(self, y, sample_weight, balance):
+        """Weights of the rows by their class, or None."""
+
+    @abstractmethod
+    def _score_predictions(self, y, z, sample_weight):
+        """Validation score of linear predictions z, (n, K), at targets y."""
+
+    def _one_loss(self):
+        """The loss of one output."""
+        loss, parameters = self._losses[self.loss]
+        return loss(*(getattr(self, name) for name in parameters))
+
+    # -------------------------------------------------------------------- fitting
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        coef_init=None,
+        intercept_init=None,
+    ):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. C-ordered float32 and float64 arrays, read-only ones and
+            memory maps among them, and CSR matrices are read in place.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, nonnegative. Only their ratios matter: they are
+            divided by their mean. A row of weight 0 is as good as absent.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Data for early stopping, instead of a part of X. In a `Pipeline`,
+            `transform_input=["X_val"]` transforms it as X.
+        y_val : array-like of shape (n_val,), default=None
+            Targets of `X_val`.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the rows of `X_val` in the validation score.
+        coef_init : array-like of the shape of `coef_`, default=None
+            Coefficients to start from, instead of zeros.
+        intercept_init : array-like of the shape of `intercept_`, default=None
+            Intercepts to start from, instead of zeros.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. If fit raises, it stays as it was before.
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are invalid or do not fit together.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` ended training, or training diverged. In the latter case,
+            the best coefficients seen are kept.
+        """
+        with _unchanged_on_error(self):
+            self._check_parameters()
+            X, y, sample_weight = self._check_data(X, y, sample_weight)
+            rows = _positive(sample_weight)
+            self._learn_targets(y if rows is None else y[rows])
+            rows, score = self._validation(
+                X, y, sample_weight, rows, X_val, y_val, sample_weight_val
+            )
+            problem = self._problem(X, y, sample_weight, rows, normalize=True)
+            if self.warm_start and hasattr(self, "coef_"):
+                coef_init = _dense(self.coef_) if coef_init is None else coef_init
+                intercept_init = (
+                    self.intercept_ if intercept_init is None else intercept_init
+                )
+            state = self._start(problem.X, coef_init, intercept_init)
+            outcome = self._train(problem, state, X, self.max_iter, score)
+        if outcome.reason == "max_iter" and self.tol is not None and not outcome.poor:
+            warnings.warn(
+                "Maximum number of iteration reached before convergence. Consider "
+                "increasing max_iter to improve the fit.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _partial_fit(self, X, y, sample_weight, first):
+        """One epoch over the rows given; `first` says that there is no state yet."""
+        self._check_parameters()
+        if self.early_stopping:
+            raise ValueError("early_stopping should be False with partial_fit")
+        X, y, sample_weight = self._check_data(X, y, sample_weight, reset=first)
+        rows = _positive(sample_weight)
+        problem = self._problem(X, y, sample_weight, rows, normalize=False)
+        state = self._start(problem.X) if first else self._resume(problem.X)
+        self._train(problem, state, X, max_iter=1)
+
+    def _check_parameters(self):
+        """Raise ValueError where parameters, each valid, do not fit together."""
+        if self.penalty == "elasticnet" and self.l1_ratio is None:
+            raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
+        if self.learning_rate == "optimal" and self.alpha == 0:
+            raise ValueError(
+                "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to "
+                "compute the optimal learning rate."
+            )
+        if self.loss == "cauchy" and self.epsilon == 0:
+            raise ValueError("epsilon must be > 0 with loss='cauchy'.")
+
+    def _check_data(self, X, y, sample_weight, reset=True):
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=DTYPES,
+            y_numeric=isinstance(self, RegressorMixin),
+            reset=reset,
+        )
+        return X, y, _check_weights(sample_weight, X)
+
+    def _learn_targets(self, y):
+        """Keep what prediction must know about the targets."""
+
+    def _problem(self, X, y, sample_weight, rows, normalize):
+        if rows is not None:
+            y, sample_weight = y[rows], sample_weight[rows]
+        weight = self._class_weights(y, sample_weight, balance=normalize)
+        if weight is None:
+            weight = sample_weight
+        elif sample_weight is not None:
+            weight = weight * sample_weight
+        targets = self._encode(y)
+        if (kept := _positive(weight)) is not None:
+            # A class of weight 0.
+            if len(kept) == 0:
+                raise ValueError(NO_WEIGHT)
+            rows = kept if rows is None else rows[kept]
+            targets, weight = targets[kept], weight[kept]
+        if weight is not None and normalize:
+            weight = weight / weight.max()  # whose sum can't overflow
+            weight = weight / weight.mean()
+        if weight is not None and np.all(weight == 1.0):
+            weight = None
+        l1, l2 = _penalties.strengths(self.penalty, self.alpha, self.l1_ratio)
+        return Problem(
+            X=Rows(X),
+            rows=rows,
+            y=np.ascontiguousarray(targets, dtype=np.float64),
+            weight=weight,
+            loss=self._loss(),
+            n_outputs=self._n_outputs,
+            l1=l1,
+            l2=l2,
+            fit_intercept=self.fit_intercept,
+        )
+
+    def _validation(
+        self, X, y, sample_weight, rows, X_val, y_val, sample_weight_val
+    ):
+        """Rows to train on, and the function that scores a state (or None)."""
+        if X_val is None and y_val is not None:
+            raise ValueError("y_val is provided, but X_val was not provided.")
+        if X_val is not None and y_val is None:
+            raise ValueError("X_val is provided, but y_val was not provided.")
+        if X_val is not None and not self.early_stopping:
+            raise ValueError(
+                "X_val and y_val are passed to fit while at the same time "
+                "early_stopping is False. When passing X_val and y_val to fit, "
+                "early_stopping should be True."
+            )
+        if not self.early_stopping:
+            return rows, None
+        if X_val is not None:
+            X_val, y_val, weight = self._check_data(
+                X_val, y_val, sample_weight_val, reset=False
+            )
+            val_rows = np.arange(len(y_val))
+        else:
+            if rows is None:
+                rows = np.arange(len(y))
+            rows, val_rows = self._split(rows, y)
+            X_val, y_val = X, y[val_rows]
+            weight = None if sample_weight is None else sample_weight[val_rows]
+        targets = self._encode(y_val)
+
+        def score(state):
+            coef, intercept = state.result()
+            z = np.concatenate(
+                [
+                    safe_sparse_dot(X_val[val_rows[batch]], coef.T) + intercept
+                    for batch in gen_batches(len(val_rows), VALIDATION_ROWS)
+                ]
+            )
+            return float(self._score_predictions(targets[:, 0], z, weight))
+
+        return rows, score
+
+    def _split(self, rows, y):
+        """Split rows into those to train on and those to validate on."""
+        stratify = not isinstance(self, RegressorMixin)
+        splitter = (StratifiedShuffleSplit if stratify else ShuffleSplit)(
+            test_size=self.validation_fraction, random_state=self.random_state
+        )
+        train, val = next(splitter.split(np.zeros((len(rows), 1)), y[rows]))
+        if not stratify and len(val) < 2:
+            raise ValueError(
+                f"The validation set has {len(val)} samples, but the R^2 score is not "
+                "well-defined with less than two samples. Please either change "
+                "validation_fraction, increase the number of samples, or disable "
+                "early_stopping."
+            )
+        return np.sort(rows[train]), np.sort(rows[val])
+
+    def _start(self, X, coef_init=None, intercept_init=None):
+        """The state before the first update."""
+        shape = (self._n_outputs, X.n_features)
+        coef = np.zeros(shape, order=X.order)
+        intercept = np.zeros(shape[0])
+        if coef_init is not None:
+            coef_init = np.asarray(coef_init, dtype=np.float64)
+            if coef_init.shape != shape and (
+                shape[0] > 1 or coef_init.shape != shape[1:]
+            ):
+                raise ValueError("Provided coef_init does not match dataset.")
+            assert_all_finite(coef_init, input_name="coef_init")
+            coef[:] = coef_init
+        if intercept_init is not None:
+            intercept_init = np.asarray(intercept_init, dtype=np.float64)
+            if intercept_init.shape != shape[:1] and (
+                shape[0] > 1 or intercept_init.shape != ()
+            ):
+                raise ValueError("Provided intercept_init does not match dataset.")
+            assert_all_finite(intercept_init, input_name="intercept_init")
+            intercept[:] = intercept_init
+        state = State(coef, intercept)
+        state.start_average(self._average_from_parameter())
+        self.history_, self.loss_curve_ = {}, []
+        return state
+
+    def _resume(self, X):
+        """The state that the last call of fit or partial_fit left."""
+        average = self._average_from_parameter()
+        resumed = average and hasattr(self, "_average_coef")
+        coef = self._standard_coef if resumed else np.atleast_2d(_dense(self.coef_))
+        intercept = self._standard_intercept if resumed else self.intercept_
+        state = State(
+            np.array(coef, dtype=np.float64, order=X.order),
+            np.array(intercept, dtype=np.float64),
+            t=self.t_,
+            eta=self._eta,
+        )
+        if resumed:
+            state.average = self._average_from
+            state.average_coef = np.array(self._average_coef, order=X.order)
+            state.average_intercept = self._average_intercept.copy()
+        else:
+            state.start_average(average)
+        return state
+
+    def _average_from_parameter(self):
+        """The first update to average from; 0 for none."""
+        return 0 if self.average == "auto" else int(self.average)
+
+    def _train(self, problem, state, X, max_iter, score=None):
+        """Train `state`, keep what comes of it, and say so if it failed."""
+        rng = check_random_state(self.random_state)
+        seed = rng.randint(np.iinfo(np.int32).max)
+        batch_size = DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
+        batch_size = _solvers.rows_per_update(self.solver, batch_size, problem.n_rows)
+        learning_rate = self.learning_rate
+        if learning_rate == "auto":
+            # Full batches make no noise for smaller steps to average out.
+            exact = self.eta0 == "auto" and self.solver == "batch"
+            learning_rate = "constant" if exact else "adaptive"
+        schedule = _step_size.make_schedule(learning_rate, self.power_t, self.alpha)
+
+        resumed = state.t > 1
+        if resumed and self.eta0 in ("auto", self.eta0_):
+            eta0 = self.eta0_
+        elif learning_rate == "optimal":
+            eta0 = state.eta = float(schedule(1))
+        elif self.eta0 == "auto":
+            eta0 = state.eta = _step_size.stable_step(problem, X, batch_size, rng)
+        else:
+            eta0 = state.eta = float(self.eta0)
+
+        outcome = train(
+            problem,
+            state,
+            batch_size,
+            schedule,
+            max_iter=max_iter,
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            adaptive=learning_rate == "adaptive",
+            # t is in the seed so that each call of partial_fit has an order of its own.
+            shuffle=np.random.default_rng([seed, state.t]) if self.shuffle else None,
+            score=score,
+            largest=float(np.finfo(X.dtype).max),
+            verbose=self.verbose,
+        )
+        self._keep(outcome, X.dtype)
+        self.eta0_ = eta0
+        self.batch_size_ = batch_size
+        if outcome.reason == "diverged" or outcome.poor:
+            self._warn_of_divergence(
+                outcome,
+                problem.zero_objective(),
+                _step_size.stable_step(problem, X, batch_size, rng),
+            )
+        return outcome
+
+    def _keep(self, outcome, dtype):
+        """Copy the state and history of training to attributes."""
+        state = outcome.state
+        coef, intercept = state.result()
+        self.coef_ = self._shape_coef(coef.astype(dtype, order="C"))
+        self.intercept_ = intercept.astype(dtype)
+        self.t_ = state.t
+        self.n_iter_ = len(outcome.history)
+        self._eta = state.eta
+        for name in AVERAGING:
+            vars(self).pop(name, None)
+        if state.average:
+            self._standard_coef = np.ascontiguousarray(state.coef)
+            self._standard_intercept = state.intercept
+            self._average_coef = np.ascontiguousarray(state.average_coef)
+            self._average_intercept = state.average_intercept
+            self._average_from = state.average
+        history = {key: list(values) for key, values in self.history_.items()}
+        elapsed = history["seconds"][-1] if history else 0.0
+        for record in outcome.history:
+            record["seconds"] += elapsed
+            n_epochs = len(history.get("objective", ()))
+            for key in history.keys() | record.keys():
+                column = history.setdefault(key, [np.nan] * n_epochs)
+                column.append(record.get(key, np.nan))
+        self.history_ = history
+        self.loss_curve_ = history["objective"]
+
+    def _shape_coef(self, coef):
+        """`coef_` as users see it."""
+        return coef
+
+    def _warn_of_divergence(self, outcome, zero_objective, stable_step):
+        last = outcome.history[-1]["objective"]
+        if outcome.reason == "diverged":
+            message = (
+                f"Gradient descent diverged in epoch {len(outcome.history)}, at an "
+                f"objective of {last:.3g}. The best coefficients seen are kept. "
+            )
+        else:
+            message = (
+                f"The objective ended at {last:.3g}, well above its value of "
+                f"{zero_objective:.3g} for coefficients of zero. "
+            )
+        if stable_step < self.eta0_:
+            message += (
+                f"The step size eta0={self.eta0_:.3g} is too large for these data; one "
+                f"of {stable_step:.3g} should be stable. Set eta0={stable_step:.3g} or "
+                "eta0='auto', or scale the features."
+            )
+        else:
+            message += "Scaling the features or a smaller eta0 may help."
+        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+
+
+def _check_weights(sample_weight, X):
+    if sample_weight is None:
+        return None
+    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    check_non_negative(sample_weight, "`sample_weight`")
+    if not sample_weight.any():
+        raise ValueError(NO_WEIGHT)
+    return sample_weight
+
+
+def _positive(weight):
+    """Rows of positive weight; None if that is all of them."""
+    if weight is None or np.all(weight > 0):
+        return None
+    return np.flatnonzero(weight)
+
+
+def _dense(coef):
+    return coef.toarray() if sp.issparse(coef) else coef
+
+
+class GDRegressor(RegressorMixin, _BaseGD):
+    """Linear regression by batch, mini-batch or stochastic gradient descent.
+
+    Minimises, over coefficients w and intercept b,
+
+        (1/n) sum_i s_i loss(y_i, w.x_i + b) + alpha [(1 - r)/2 |w|_2^2 + r |w|_1]
+
+    with sample weights s_i of mean 1 and r the `l1_ratio`. The intercept is not
+    penalised. An update with step size eta on a batch B of rows takes w to
+
+        shrink(max(0, 1 - eta alpha (1 - r)) w - eta g, eta alpha r)
+
+    where g is the mean over B of s_i loss'(y_i, w.x_i + b) x_i and shrink(w, c) moves
+    each coefficient by c towards zero, and not beyond it (proximal gradient descent,
+    [1]_). As g is a mean, a step size means the same for all batch sizes.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'huber', 'absolute_error', 'quantile', \
+            'epsilon_insensitive', 'squared_epsilon_insensitive', 'poisson', \
+            'cauchy'}, default='squared_error'
+        With r = y - z the residual of the linear prediction z:
+
+        - 'squared_error': r^2 / 2.
+        - 'huber': r^2 / 2 for |r| <= epsilon, else epsilon (|r| - epsilon / 2).
+        - 'absolute_error': |r|.
+        - 'quantile': the pinball loss, q r for r > 0 and (q - 1) r below, with q the
+          `quantile`.
+        - 'epsilon_insensitive': max(0, |r| - epsilon).
+        - 'squared_epsilon_insensitive': max(0, |r| - epsilon)^2.
+        - 'poisson': half the Poisson deviance with a log link. y must not be
+          negative; `predict` returns exp(z).
+        - 'cauchy': epsilon^2 / 2 log(1 + (r / epsilon)^2), which is not convex and
+          hardly notices outliers.
+
+    solver : {'minibatch', 'sgd', 'batch'}, default='minibatch'
+        Rows an update: `batch_size` of them, one ('sgd'), or all ('batch').
+
+    batch_size : int or 'auto', default='auto'
+        Rows an update of solver 'minibatch'; 'auto' is 32. The last batch of an epoch
+        may be smaller. More than there are rows means all of them.
+
+    penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
+        The penalty. 'l2' has l1_ratio 0, 'l1' has l1_ratio 1.
+
+    alpha : float, default=0.0001
+        Strength of the penalty.
+
+    l1_ratio : float or None, default=0.15
+        Share of L1 in the 'elasticnet' penalty, in [0, 1]; other penalties ignore it.
+
+    fit_intercept : bool, default=True
+        Whether to learn an intercept.
+
+    max_iter : int, default=1000
+        Largest number of epochs, passes over the training data.
+
+    tol : float or None, default=1e-4
+        Training ends after `n_iter_no_change` epochs in a row none of which lowered
+        the best objective by more than the fraction `tol` of it (with early stopping:
+        raised the best score by more than `tol`). None: all epochs are run.
+
+    shuffle : bool, default=True
+        Whether to visit the rows in a new random order each epoch. Solver 'batch'
+        does not depend on their order.
+
+    verbose : int, default=0
+        1 prints a line an epoch.
+
+    epsilon : float, default=0.1
+        Width of the losses 'huber', 'epsilon_insensitive',
+        'squared_epsilon_insensitive' and 'cauchy', in units of y.
+
+    quantile : float, default=0.5
+        The quantile that loss 'quantile' estimates, in (0, 1).
+
+    random_state : int, RandomState instance or None, default=None
+        Decides the order of rows and the validation split. An int gives the same
+        coefficients each time, bit for bit.
+
+    learning_rate : {'auto', 'constant', 'invscaling', 'optimal', 'adaptive'} or \
+            callable, default='auto'
+        The step size eta of update t = 1, 2, ...:
+
+        - 'constant': eta0.
+        - 'invscaling': eta0 / t^power_t.
+        - 'optimal': 1 / (alpha (t0 + t - 1)), with t0 = alpha^(-3/4). Takes no eta0.
+        - 'adaptive': eta0, and where training would end, a fifth of it; training
+          ends once it is below eta0 / 10,000.
+        - a callable: learning_rate(t, eta0), for an array t, returns an array of eta.
+        - 'auto': 'adaptive'; with eta0='auto' and solver 'batch', 'constant'.
+
+    eta0 : float or 'auto', default='auto'
+        The initial step size. 'auto' takes 1 / (2 L), with L the expected smoothness
+        of the objective for the given batch size ([2]_, proposition 3.8 and theorem
+        3.1).
+
+    power_t : float, default=0.25
+        Exponent of 'invscaling'.
+
+    early_stopping : bool, default=False
+        Whether to stop by the R^2 score on validation data, and keep the coefficients
+        with the best one. The data are a random part of X, or `X_val` and `y_val` of
+        `fit`.
+
+    validation_fraction : float, default=0.1
+        Part of X set aside for early stopping.
+
+    n_iter_no_change : int, default=5
+        Epochs without improvement before training ends. See `tol`.
+
+    warm_start : bool, default=False
+        Whether `fit` starts from the present coefficients.
+
+    average : bool, int or 'auto', default='auto'
+        True: `coef_` is the mean of the iterates after each update; an int: of those
+        from update number `average` on, once there are any. 'auto' is False.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients, in the dtype of X.
+    intercept_ : ndarray of shape (1,)
+        Intercept.
+    n_iter_ : int
+        Epochs of the last call of `fit`.
+    t_ : int
+        Number of updates plus 1.
+    eta0_ : float
+        The initial step size.
+    batch_size_ : int
+        Rows an update.
+    loss_curve_ : list of float
+        The objective of each epoch: a mean over its batches, each evaluated before
+        its update. For solver 'batch', the objective before the epoch.
+    history_ : dict of list
+        What happened, an entry an epoch: 'objective', 'eta' (its last step size),
+        'n_updates' and 'seconds' (both since the start) and, with early stopping,
+        'validation_score'. `pandas.DataFrame(est.history_)` makes a table of it.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+
+    See Also
+    --------
+    GDClassifier : Classification by gradient descent.
+    sklearn.linear_model.SGDRegressor : Stochastic gradient descent only. With the
+        same parameters, no shuffling and a dense X, solver 'sgd' gives its
+        coefficients.
+
+    References
+    ----------
+    .. [1] N. Parikh and S. Boyd, "Proximal algorithms", Foundations and Trends in
+       Optimization 1(3), 2014, section 4.2.
+    .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
+       P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skgd import GDRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> for solver in ("batch", "minibatch", "sgd"):
+    ...     model = make_pipeline(
+    ...         StandardScaler(), GDRegressor(solver=solver, random_state=0)
+    ...     )
+    ...     print(solver, round(model.fit(X, y).score(X, y), 2))
+    batch 0.52
+    minibatch 0.52
+    sgd 0.52
+    """
+
+    _losses = REGRESSION_LOSSES
+
+    _parameter_constraints: dict = {
+        **_BaseGD._parameter_constraints,
+        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        *,
+        solver="minibatch",
+        batch_size="auto",
+        penalty="l2",
+        alpha=0.0001,
+        l1_ratio=0.15,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-4,
+        shuffle=True,
+        verbose=0,
+        epsilon=0.1,
+        quantile=0.5,
+        random_state=None,
+        learning_rate="auto",
+        eta0="auto",
+        power_t=0.25,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        warm_start=False,
+        average="auto",
+    ):
+        super().__init__(
+            loss=loss,
+            solver=solver,
+            batch_size=batch_size,
+            penalty=penalty,
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            fit_intercept=fit_intercept,
+            max_iter=max_iter,
+            tol=tol,
+            shuffle=shuffle,
+            verbose=verbose,
+            epsilon=epsilon,
+            random_state=random_state,
+            learning_rate=learning_rate,
+            eta0=eta0,
+            power_t=power_t,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            warm_start=warm_start,
+            average=average,
+        )
+        self.quantile = quantile
+
+    @property
+    def _n_outputs(self):
+        return 1
+
+    def _loss(self):
+        return self._one_loss()
+
+    def _encode(self, y):
+        self._one_loss().check_targets(y)
+        return y[:, None]
+
+    def _class_weights(self, y, sample_weight, balance):
+        return None
+
+    def _score_predictions(self, y, z, sample_weight):
+        return r2_score(y, self._one_loss().predict(z), sample_weight=sample_weight)
+
+    def _shape_coef(self, coef):
+        return coef[0]
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Make one epoch over the rows given, going on from where training stands.
+
+        The schedule and the averages go on as well. With eta0='auto', the first call
+        chooses the step size.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Part of the training data.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, nonnegative, taken as they are: unlike in `fit`,
+            they are not divided by their mean.
+
+        Returns
+        -------
+        self : object
+            The estimator. If partial_fit raises, it stays as it was before.
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are invalid or do not fit together, or
+            early_stopping is True.
+        """
+        with _unchanged_on_error(self):
+            self._partial_fit(X, y, sample_weight, first=not hasattr(self, "coef_"))
+        return self
+
+    def predict(self, X):
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predicted targets; of loss 'poisson', exp of the linear predictions.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+        return self._one_loss().predict(z.ravel())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.positive_only = self.loss == "poisson"
+        return tags
+
+
+def _gives_probabilities(estimator):
+    if estimator.loss in ("log_loss", "modified_huber"):
+        return True
+    raise AttributeError(
+        f"probability estimates are not available for loss={estimator.loss!r}"
+    )
+
+
+class GDClassifier(LinearClassifierMixin, _BaseGD):
+    """Linear classification by batch, mini-batch or stochastic gradient descent.
+
+    Minimises, over coefficients w and intercept b,
+
+        (1/n) sum_i s_i loss(y_i, w.x_i + b) + alpha [(1 - r)/2 |w|_2^2 + r |w|_1]
+
+    with labels y_i of -1 and +1, weights s_i of mean 1 and r the `l1_ratio`; the
+    updates are those of :class:`GDRegressor`. With K > 2 classes, there are K such
+    problems, each class against the rest. They share each pass over the data.
+
+    Parameters
+    ----------
+    loss : {'log_loss', 'hinge', 'squared_hinge', 'modified_huber', 'perceptron', \
+            'squared_error', 'huber', 'epsilon_insensitive', \
+            'squared_epsilon_insensitive'}, default='log_loss'
+        With m = y z the margin of the linear prediction z:
+
+        - 'log_loss': log(1 + exp(-m)), logistic regression.
+        - 'hinge': max(0, 1 - m), a linear support vector machine.
+        - 'squared_hinge': max(0, 1 - m)^2.
+        - 'modified_huber': max(0, 1 - m)^2 for m >= -1, else -4 m ([1]_).
+        - 'perceptron': max(0, -m).
+        - the others: regression on the labels -1 and +1. See :class:`GDRegressor`.
+
+    solver : {'minibatch', 'sgd', 'batch'}, default='minibatch'
+        Rows an update: `batch_size` of them, one ('sgd'), or all ('batch').
+
+    batch_size : int or 'auto', default='auto'
+        Rows an update of solver 'minibatch'; 'auto' is 32. The last batch of an epoch
+        may be smaller. More than there are rows means all of them.
+
+    penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
+        The penalty. 'l2' has l1_ratio 0, 'l1' has l1_ratio 1.
+
+    alpha : float, default=0.0001
+        Strength of the penalty.
+
+    l1_ratio : float or None, default=0.15
+        Share of L1 in the 'elasticnet' penalty, in [0, 1]; other penalties ignore it.
+
+    fit_intercept : bool, default=True
+        Whether to learn an intercept.
+
+    max_iter : int, default=1000
+        Largest number of epochs, passes over the training data.
+
+    tol : float or None, default=1e-4
+        Training ends after `n_iter_no_change` epochs in a row none of which lowered
+        the best objective by more than the fraction `tol` of it (with early stopping:
+        raised the best score by more than `tol`). None: all epochs are run.
+
+    shuffle : bool, default=True
+        Whether to visit the rows in a new random order each epoch. Solver 'batch'
+        does not depend on their order.
+
+    verbose : int, default=0
+        1 prints a line an epoch.
+
+    epsilon : float, default=0.1
+        Width of the losses 'huber', 'epsilon_insensitive' and
+        'squared_epsilon_insensitive'.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides the order of rows and the validation split. An int gives the same
+        coefficients each time, bit for bit.
+
+    learning_rate : {'auto', 'constant', 'invscaling', 'optimal', 'adaptive'} or \
+            callable, default='auto'
+        The step size eta of update t = 1, 2, ...:
+
+        - 'constant': eta0.
+        - 'invscaling': eta0 / t^power_t.
+        - 'optimal': 1 / (alpha (t0 + t - 1)), with t0 = alpha^(-3/4). Takes no eta0.
+        - 'adaptive': eta0, and where training would end, a fifth of it; training
+          ends once it is below eta0 / 10,000.
+        - a callable: learning_rate(t, eta0), for an array t, returns an array of eta.
+        - 'auto': 'adaptive'; with eta0='auto' and solver 'batch', 'constant'.
+
+    eta0 : float or 'auto', default='auto'
+        The initial step size. 'auto' takes 1 / (2 L), with L the expected smoothness
+        of the objective for the given batch size ([2]_, proposition 3.8 and theorem
+        3.1).
+
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+
+    early_stopping : bool, default=False
+        Whether to stop by the accuracy on validation data, and keep the coefficients
+        with the best one. The data are a random part of X with the same share of each
+        class, or `X_val` and `y_val` of `fit`.
+
+    validation_fraction : float, default=0.1
+        Part of X set aside for early stopping.
+
+    n_iter_no_change : int, default=5
+        Epochs without improvement before training ends. See `tol`.
+
+    class_weight : dict, 'balanced' or None, default=None
+        Weights {label: weight} by which the sample weights of each class are
+        multiplied. 'balanced' gives all classes the same total weight. With more
+        than two classes, the weight of a row is that of its class in each of the K
+        problems.
+
+    warm_start : bool, default=False
+        Whether `fit` starts from the present coefficients.
+
+    average : bool, int or 'auto', default='auto'
+        True: `coef_` is the mean of the iterates after each update; an int: of those
+        from update number `average` on, once there are any. 'auto' is False.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients, in the dtype of X; with two classes, of the second.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    n_iter_ : int
+        Epochs of the last call of `fit`.
+    t_ : int
+        Number of updates plus 1.
+    eta0_ : float
+        The initial step size.
+    batch_size_ : int
+        Rows an update.
+    loss_curve_ : list of float
+        The objective of each epoch, summed over the K problems: a mean over its
+        batches, each evaluated before its update. For solver 'batch', the objective
+        before the epoch.
+    history_ : dict of list
+        What happened, an entry an epoch: 'objective', 'eta' (its last step size),
+        'n_updates' and 'seconds' (both since the start) and, with early stopping,
+        'validation_score'. `pandas.DataFrame(est.history_)` makes a table of it.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+
+    See Also
+    --------
+    GDRegressor : Regression by gradient descent.
+    sklearn.linear_model.SGDClassifier : Stochastic gradient descent only. With the
+        same parameters, no shuffling and a dense X, solver 'sgd' gives its
+        coefficients.
+
+    References
+    ----------
+    .. [1] T. Zhang, "Solving large scale linear prediction problems using stochastic
+       gradient descent algorithms", ICML 2004.
+    .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
+       P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skgd import GDClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> model = GDClassifier(random_state=0).fit(X_train, y_train)
+    >>> model.score(X_test, y_test) > 0.94
+    True
+    >>> model.predict_proba(X_test[:1]).shape
+    (1, 10)
+    """
+
+    _losses = CLASSIFICATION_LOSSES
+
+    _parameter_constraints: dict = {
+        **_BaseGD._parameter_constraints,
+        "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def __init__(
+        self,
+        loss="log_loss",
+        *,
+        solver="minibatch",
+        batch_size="auto",
+        penalty="l2",
+        alpha=0.0001,
+        l1_ratio=0.15,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-4,
+        shuffle=True,
+        verbose=0,
+        epsilon=0.1,
+        random_state=None,
+        learning_rate="auto",
+        eta0="auto",
+        power_t=0.5,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        class_weight=None,
+        warm_start=False,
+        average="auto",
+    ):
+        super().__init__(
+            loss=loss,
+            solver=solver,
+            batch_size=batch_size,
+            penalty=penalty,
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            fit_intercept=fit_intercept,
+            max_iter=max_iter,
+            tol=tol,
+            shuffle=shuffle,
+            verbose=verbose,
+            epsilon=epsilon,
+            random_state=random_state,
+            learning_rate=learning_rate,
+            eta0=eta0,
+            power_t=power_t,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            warm_start=warm_start,
+            average=average,
+        )
+        self.class_weight = class_weight
+
+    @property
+    def _n_outputs(self):
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
+    def _loss(self):
+        loss = self._one_loss()
+        return loss if self._n_outputs == 1 else OneVsRest(loss)
+
+    def _learn_targets(self, y):
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                "The number of classes has to be greater than one; got "
+                f"{len(self.classes_)} class"
+            )
+
+    def _indices(self, y):
+        encoder = LabelEncoder()
+        encoder.classes_ = self.classes_
+        return encoder.transform(y)
+
+    def _encode(self, y):
+        index = self._indices(y)
+        return (2.0 * index - 1.0 if self._n_outputs == 1 else index)[:, None]
+
+    def _class_weights(self, y, sample_weight, balance):
+        if self.class_weight is None:
+            return None
+        index = self._indices(y)
+        if self.class_weight == "balanced":
+            # By weight, not by number, so that a weight of 2 is a row given twice.
+            total = np.bincount(index, sample_weight, minlength=len(self.classes_))
+            with np.errstate(divide="ignore"):
+                return (total.sum() / (len(self.classes_) * total))[index]
+        weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        check_non_negative(weight, "`class_weight`")
+        return weight[index]
+
+    def _score_predictions(self, y, z, sample_weight):
+        if self._n_outputs == 1:
+            predicted = np.where(z[:, 0] > 0, 1.0, -1.0)
+        else:
+            predicted = np.argmax(z, axis=1).astype(np.float64)
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Make one epoch over the rows given, going on from where training stands.
+
+        The schedule and the averages go on as well. With eta0='auto', the first call
+        chooses the step size.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Part of the training data.
+        y : array-like of shape (n_samples,)
+            Labels, among `classes`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will be. Needed in the first call only.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, nonnegative, taken as they are: unlike in `fit`,
+            they are not divided by their mean.
+
+        Returns
+        -------
+        self : object
+            The estimator. If partial_fit raises, it stays as it was before.
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are invalid or do not fit together, `classes` is
+            missing from the first call, early_stopping is True, or class_weight is
+            'balanced'.
+        """
+        with _unchanged_on_error(self):
+            if self.class_weight == "balanced":
+                raise ValueError(
+                    "class_weight 'balanced' is not supported for partial_fit. In order "
+                    "to use 'balanced' weights, use compute_class_weight('balanced', "
+                    "classes=classes, y=y). In place of y you can use a large enough "
+                    "sample of the full training set target to properly estimate the "
+                    "class frequency distributions. Pass the resulting weights as the "
+                    "class_weight parameter."
+                )
+            first = not hasattr(self, "coef_")
+            _check_partial_fit_first_call(self, classes)
+            if first:
+                self._learn_targets(self.classes_)
+            self._partial_fit(X, y, sample_weight, first)
+        return self
+
+    @available_if(_gives_probabilities)
+    def predict_proba(self, X):
+        """Probabilities of the classes, of losses 'log_loss' and 'modified_huber'.
+
+        With z the decision function, they are 1 / (1 + exp(-z)) and, for
+        'modified_huber', (clip(z, -1, 1) + 1) / 2 ([1]_ of the class, appendix B).
+        With more than two classes, these are divided by their sum.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        if self.loss == "log_loss":
+            return self._predict_proba_lr(X)
+        p = (np.clip(self.decision_function(X), -1.0, 1.0) + 1.0) / 2.0
+        if p.ndim == 1:
+            return np.column_stack([1.0 - p, p])
+        # All classes may be ruled out; then all are as likely as each other.
+        p[p.sum(axis=1) == 0] = 1.0
+        return p / p.sum(axis=1, keepdims=True)
+
+    @available_if(_gives_probabilities)
+    def predict_log_proba(self, X):
+        """Logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            Log-probabilities, in the order of `classes_`.
+        """
+        return np.log(self.predict_proba(X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

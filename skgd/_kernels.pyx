@@ -1,0 +1,973 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""The hot loops: one epoch of gradient descent, in two kernels.
+
+Design
+------
+Both kernels take the rows to visit (`order`), the number of rows a batch and one
+step size an update, and apply to every batch B the update
+
+    W <- soft_threshold(max(0, 1 - eta l2) W - eta R, eta l1)
+    b <- b - eta r
+
+where R and r are means over B of the slopes times the rows. They differ in how:
+
+- `row_epoch` goes row by row and adds each row to W directly. The decay by L2 is
+  kept in one scalar (W = scale * V). On sparse rows, the L1 threshold and the
+  running average are lazy too: a feature is brought up to date when a row holds
+  it (see `catch_up`), so that an update costs nothing for features that are
+  absent. Nothing lazy survives the epoch.
+- `block_epoch` takes a batch as blocks of rows that stay in cache, sums the
+  gradient over the blocks with matrix products and then makes one dense update.
+
+Storage and dtype of X are known here and nowhere else: `Rows` holds pointers, and
+`Values` x `Index` are the only fused types. Everything but X is double.
+
+W has K rows and p columns. Dense kernels walk along features and want W and the
+averages C-ordered; sparse kernels walk along the K outputs of one feature and want
+them Fortran-ordered: `Rows.order` says which.
+
+All products are small enough for OpenBLAS to run them on the calling thread. So
+sums do not depend on the number of threads, and no time goes into waking any.
+"""
+
+from libc.math cimport copysign, fabs, fmax
+from libc.stdint cimport int32_t, int64_t, uintptr_t
+from libc.string cimport memset
+from scipy.linalg.cython_blas cimport dgemm, dgemv
+
+from skgd._losses cimport Loss
+
+import numpy as np
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__) || defined(__clang__)
+    /* Into the second-level cache, which takes more misses at a time than the first.
+       gcc takes a function that does nothing but prefetch for one without effect,
+       and drops the calls; the empty asm statement keeps it from doing so. */
+    #define SKGD_PREFETCH(address) \
+        do { __builtin_prefetch(address, 0, 2); __asm__ __volatile__(""); } while (0)
+    #elif defined(_MSC_VER) && (defined(_M_X64) || defined(_M_IX86))
+    #include <xmmintrin.h>
+    #define SKGD_PREFETCH(address) _mm_prefetch((const char *)(address), _MM_HINT_T1)
+    #else
+    #define SKGD_PREFETCH(address) ((void)(address))
+    #endif
+
+    /* Wheels are compiled for the oldest CPU of a kind. Where the toolchain can, the
+       loops over the features of a row are compiled for AVX2 as well, and the right
+       version is chosen when the module is loaded. */
+    #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11 \
+            && defined(__x86_64__) && defined(__GLIBC__)
+    #define SKGD_VECTOR static __attribute__((target_clones("arch=x86-64-v3", "default")))
+    #else
+    #define SKGD_VECTOR static
+    #endif
+
+    #define SKGD_LOOPS(T)                                                             \
+    SKGD_VECTOR double skgd_dot_##T(const T *x, const double *w, Py_ssize_t n)        \
+    {                                                                                 \
+        double s[8] = {0}, total;                                                     \
+        Py_ssize_t j = 0;                                                             \
+        for (; j + 8 <= n; j += 8)                                                    \
+            for (int q = 0; q < 8; q++)                                               \
+                s[q] += x[j + q] * w[j + q];                                          \
+        total = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));    \
+        for (; j < n; j++)                                                            \
+            total += x[j] * w[j];                                                     \
+        return total;                                                                 \
+    }                                                                                 \
+    SKGD_VECTOR void skgd_add_##T(double *w, double factor, const T *x, Py_ssize_t n) \
+    {                                                                                 \
+        for (Py_ssize_t j = 0; j < n; j++)                                            \
+            w[j] += factor * x[j];                                                    \
+    }
+    SKGD_LOOPS(float)
+    SKGD_LOOPS(double)
+    """
+    void prefetch "SKGD_PREFETCH"(const void* address) noexcept nogil
+    double dot_float "skgd_dot_float"(
+        const float* x, const double* w, Py_ssize_t n) noexcept nogil
+    double dot_double "skgd_dot_double"(
+        const double* x, const double* w, Py_ssize_t n) noexcept nogil
+    void add_float "skgd_add_float"(
+        double* w, double factor, const float* x, Py_ssize_t n) noexcept nogil
+    void add_double "skgd_add_double"(
+        double* w, double factor, const double* x, Py_ssize_t n) noexcept nogil
+
+ctypedef fused Values:
+    float
+    double
+
+ctypedef fused Index:
+    int32_t
+    int64_t
+
+cdef enum:
+    CACHE_LINE = 64     # bytes
+    ROWS_AHEAD = 8      # how far a row is prefetched before it is used
+    COEFS_AHEAD = 8     # and the coefficients of its columns
+    COEFS_NEAR = 65536  # unless there are this few: they stay in cache by themselves
+    LINES_AHEAD = 32    # cache lines of it; the hardware continues from there
+    # OpenBLAS runs on the calling thread: vectors below 10,000 elements, matrices
+    # times vectors below 9,216, matrix products of at most 262,144 multiplications.
+    VECTOR_SIZE = 8192
+    MATRIX_SIZE = 9000
+    PRODUCT_SIZE = 262144
+    CACHED_VALUES = 65536   # values of X in a block; half a megabyte of doubles
+
+# W = scale * V is multiplied out when scale falls below this. A running average
+# subtracts sums of scales, and loses as many digits as the scale has fallen.
+cdef double MIN_SCALE = 1e-9
+cdef double MIN_SCALE_AVERAGED = 1e-3
+
+
+cdef class Rows:
+    """The rows of X, read in place.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64, or CSR matrix or array of them
+        Rows of a dense X must be contiguous, but may be apart from each other.
+    """
+
+    cdef readonly Py_ssize_t n_rows
+    cdef readonly Py_ssize_t n_features
+    cdef readonly bint sparse
+    cdef bint single
+    cdef bint wide_index
+    cdef Py_ssize_t stride
+    cdef const void* values
+    cdef const void* indices
+    cdef const void* indptr
+    cdef object arrays
+
+    def __init__(self, X):
+        self.n_rows, self.n_features = X.shape
+        self.sparse = not isinstance(X, np.ndarray)
+        if self.sparse:
+            values, indices, indptr = X.data, X.indices, X.indptr
+            wide = indices.dtype.itemsize == 8 or indptr.dtype.itemsize == 8
+            index = np.int64 if wide else np.int32
+            indices = np.ascontiguousarray(indices, dtype=index)
+            indptr = np.ascontiguousarray(indptr, dtype=index)
+            values = np.ascontiguousarray(values)
+            self._check_indices(indices, indptr, values)
+        else:
+            values, indices, indptr, wide = X, None, None, False
+            if X.strides[1] != X.itemsize or X.strides[0] % X.itemsize:
+                values = np.ascontiguousarray(X)
+            self.stride = values.strides[0] // values.itemsize
+        self.single = values.dtype == np.float32
+        self.wide_index = wide
+        self.values = address(values)
+        self.indices = address(indices)
+        self.indptr = address(indptr)
+        self.arrays = (values, indices, indptr)
+
+    def _check_indices(self, indices, indptr, values):
+        # An index out of range would write outside W, so malformed matrices are
+        # turned away, which scipy does not do by itself. As unsigned numbers,
+        # negative indices are large ones.
+        n_stored = int(indptr[self.n_rows])
+        if (
+            indptr[0] != 0
+            or n_stored > min(indices.size, values.size)
+            or np.any(np.diff(indptr) < 0)
+        ):
+            raise ValueError("X is not a valid CSR matrix: indptr is inconsistent.")
+        unsigned = indices[:n_stored].view(f"u{indices.itemsize}")
+        if n_stored and unsigned.max() >= self.n_features:
+            raise ValueError(
+                "X is not a valid CSR matrix: column indices must be nonnegative and "
+                f"less than {self.n_features}."
+            )
+
+    def shares_memory_with(self, array):
+        """Whether one of the arrays read by the kernels is `array`, not a copy."""
+        return any(a is not None and np.shares_memory(a, array) for a in self.arrays)
+
+    @property
+    def order(self):
+        """Memory order in which the kernels want arrays of shape (K, p)."""
+        return "F" if self.sparse else "C"
+
+    @property
+    def mean_stored(self):
+        """Stored elements a row, on average."""
+        if self.sparse:
+            return self.arrays[2][self.n_rows] / max(self.n_rows, 1)
+        return float(self.n_features)
+
+
+cdef const void* address(array):
+    if array is None:
+        return NULL
+    return <const void*> <uintptr_t> array.__array_interface__["data"][0]
+
+
+# ----------------------------------------------------------- vectors and rows
+
+
+cdef inline double dot(const Values* x, const double* w, Py_ssize_t n) noexcept nogil:
+    if Values is float:
+        return dot_float(x, w, n)
+    else:
+        return dot_double(x, w, n)
+
+
+cdef inline void add(
+    double* w, double factor, const Values* x, Py_ssize_t n
+) noexcept nogil:
+    """w += factor * x."""
+    if Values is float:
+        add_float(w, factor, x, n)
+    else:
+        add_double(w, factor, x, n)
+
+
+cdef inline double shrink(double w, double threshold) noexcept nogil:
+    cdef double size = fabs(w) - threshold
+    # Not fmax, which would turn a NaN into a zero and hide that fit diverged.
+    return copysign(0.0 if size < 0.0 else size, w)
+
+
+cdef inline void row_dot(
+    const Values* x, const Index* columns, Py_ssize_t n,
+    const double* coef, Py_ssize_t n_outputs, double* z,
+) noexcept nogil:
+    """z = W x for a row of n values, at `columns` if it is sparse."""
+    cdef Py_ssize_t j, k
+    cdef double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0
+    cdef const double* w
+    if columns == NULL:
+        for k in range(n_outputs):
+            z[k] = dot(x, coef + k * n, n)
+    elif n_outputs == 1:
+        j = 0
+        while j + 4 <= n:
+            s0 += x[j] * coef[columns[j]]
+            s1 += x[j + 1] * coef[columns[j + 1]]
+            s2 += x[j + 2] * coef[columns[j + 2]]
+            s3 += x[j + 3] * coef[columns[j + 3]]
+            j += 4
+        while j < n:
+            s0 += x[j] * coef[columns[j]]
+            j += 1
+        z[0] = (s0 + s1) + (s2 + s3)
+    else:
+        for k in range(n_outputs):
+            z[k] = 0.0
+        for j in range(n):
+            w = coef + columns[j] * n_outputs
+            for k in range(n_outputs):
+                z[k] += x[j] * w[k]
+
+
+cdef inline void row_add(
+    double* coef, Py_ssize_t n_outputs, const double* factors,
+    const Values* x, const Index* columns, Py_ssize_t n,
+) noexcept nogil:
+    """W += factors x^T for a row of n values, at `columns` if it is sparse."""
+    cdef Py_ssize_t j, k
+    cdef double* w
+    if columns == NULL:
+        for k in range(n_outputs):
+            if factors[k] != 0.0:
+                add(coef + k * n, factors[k], x, n)
+    elif n_outputs == 1:
+        if factors[0] != 0.0:
+            for j in range(n):
+                coef[columns[j]] += factors[0] * x[j]
+    else:
+        for j in range(n):
+            w = coef + columns[j] * n_outputs
+            for k in range(n_outputs):
+                w[k] += factors[k] * x[j]
+
+
+cdef inline void prefetch_bytes(const void* start, Py_ssize_t size) noexcept nogil:
+    # From the start of the first line: stepping from `start` would miss the last one.
+    cdef uintptr_t line = <uintptr_t> start & ~(<uintptr_t> CACHE_LINE - 1)
+    cdef uintptr_t end = <uintptr_t> start + min(size, LINES_AHEAD * CACHE_LINE)
+    while line < end:
+        prefetch(<const void*> line)
+        line += CACHE_LINE
+
+
+cdef inline void prefetch_row(
+    const Values* values, const Index* indices, const Index* indptr,
+    Py_ssize_t stride, Py_ssize_t n_features, Py_ssize_t i,
+) noexcept nogil:
+    cdef Py_ssize_t n
+    if indptr == NULL:
+        prefetch_bytes(values + i * stride, n_features * sizeof(Values))
+    else:
+        n = indptr[i + 1] - indptr[i]
+        prefetch_bytes(indices + indptr[i], n * sizeof(Index))
+        prefetch_bytes(values + indptr[i], n * sizeof(Values))
+
+
+cdef inline void prefetch_coefs(
+    const double* coef, Py_ssize_t n_outputs, const Index* indices,
+    const Index* indptr, Py_ssize_t i,
+) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(<Py_ssize_t> indptr[i], <Py_ssize_t> indptr[i + 1]):
+        prefetch(coef + indices[j] * n_outputs)
+
+
+# ------------------------------------------------------------ arguments, lazy
+
+
+cdef struct Epoch:
+    # Arguments of both kernels, as pointers.
+    const Py_ssize_t* order
+    const double* y             # in the order of visits, as is weight
+    Py_ssize_t y_columns
+    const double* weight        # NULL: all rows have weight 1
+    Py_ssize_t n_order
+    Py_ssize_t n_updates
+    Py_ssize_t batch_size
+    const double* steps
+    Py_ssize_t steps_stride     # 0 where one step size serves all updates
+    double l1
+    double l2
+    bint fit_intercept
+    Py_ssize_t n_features
+    Py_ssize_t n_outputs
+    double* coef
+    double* intercept
+    # Running sums of W and b over updates, from update `average_from` on.
+    double* coef_sum            # NULL: no averaging
+    double* intercept_sum
+    Py_ssize_t average_from
+    # Scratch: predictions and slopes of a batch, or of a block of it.
+    double* z
+    double* slopes
+
+
+cdef inline void look_ahead(
+    const Values* values, const Index* indices, const Index* indptr,
+    Py_ssize_t stride, Py_ssize_t n_features, Epoch* e, Py_ssize_t t, bint far,
+) noexcept nogil:
+    """Prefetch what visits after t need, each when what leads to it is there."""
+    if indptr != NULL and t + 2 * ROWS_AHEAD < e.n_order:
+        prefetch(indptr + e.order[t + 2 * ROWS_AHEAD])
+    if t + ROWS_AHEAD < e.n_order:
+        prefetch_row(values, indices, indptr, stride, n_features,
+                     e.order[t + ROWS_AHEAD])
+    if far and t + COEFS_AHEAD < e.n_order:
+        prefetch_coefs(e.coef, e.n_outputs, indices, indptr, e.order[t + COEFS_AHEAD])
+
+
+cdef struct Lazy:
+    # What sparse features have missed. Sums over the updates since the last flush:
+    # of thresholds (in units of V), of scales, and of scale * threshold sum; the
+    # latter two over averaged updates only. Per feature, their values when it was
+    # last brought up to date; per update, their values after it.
+    double threshold
+    double weight
+    double moment
+    double* threshold_seen      # (p,), NULL without L1
+    double* weight_seen         # (p,), NULL without averaging
+    double* moment_seen         # (p,), NULL unless both
+    double* history             # (n_updates, 3), NULL unless both
+    Py_ssize_t history_from     # first update since the last flush
+
+
+cdef void catch_up(
+    Lazy* lazy, double* v, double* v_sum, Py_ssize_t n_outputs, Py_ssize_t j,
+    Py_ssize_t update,
+) noexcept nogil:
+    """Apply to the outputs of feature j what earlier updates owe it.
+
+    While a feature is absent, |v| after update s is max(0, |v| - (U_s - U)): U_s
+    is the threshold sum, U its value when the feature was last seen. So its
+    iterates scale_s v_s sum up to A (|v| + U) - C until it reaches zero, with A and
+    C the sums of scale_s and of scale_s U_s since then.
+    """
+    cdef Py_ssize_t k, low, high, middle
+    cdef double u_seen = 0.0, a_seen = 0.0, c_seen = 0.0, a, c, size, missed = 0.0
+    if lazy.threshold_seen != NULL:
+        u_seen = lazy.threshold_seen[j]
+        missed = lazy.threshold - u_seen
+        lazy.threshold_seen[j] = lazy.threshold
+    if lazy.weight_seen != NULL:
+        a_seen = lazy.weight_seen[j]
+        lazy.weight_seen[j] = lazy.weight
+        if lazy.moment_seen != NULL:
+            c_seen = lazy.moment_seen[j]
+            lazy.moment_seen[j] = lazy.moment
+        for k in range(n_outputs):
+            size = fabs(v[k])
+            if size == 0.0:
+                continue
+            a, c = lazy.weight, lazy.moment
+            if missed >= size:
+                # Zero was reached on the way: find the update, stop summing there.
+                low, high = lazy.history_from, update
+                while low < high:
+                    middle = (low + high) // 2
+                    if lazy.history[3 * middle] - u_seen >= size:
+                        high = middle
+                    else:
+                        low = middle + 1
+                if low == lazy.history_from:
+                    a, c = 0.0, 0.0
+                else:
+                    a = lazy.history[3 * low - 2]
+                    c = lazy.history[3 * low - 1]
+            if a > a_seen:
+                v_sum[k] += copysign((a - a_seen) * (size + u_seen) - (c - c_seen), v[k])
+    if missed > 0.0:
+        for k in range(n_outputs):
+            v[k] = shrink(v[k], missed)
+
+
+cdef void flush(Lazy* lazy, Epoch* e, double scale, bint sparse,
+                Py_ssize_t update) noexcept nogil:
+    """Bring every feature up to date and multiply the scale into W."""
+    cdef Py_ssize_t j
+    if sparse and (lazy.threshold_seen != NULL or lazy.weight_seen != NULL):
+        for j in range(e.n_features):
+            catch_up(lazy, e.coef + j * e.n_outputs, e.coef_sum + j * e.n_outputs,
+                     e.n_outputs, j, update)
+        lazy.threshold = lazy.weight = lazy.moment = 0.0
+        lazy.history_from = update
+        if lazy.threshold_seen != NULL:
+            memset(lazy.threshold_seen, 0, e.n_features * sizeof(double))
+        if lazy.weight_seen != NULL:
+            memset(lazy.weight_seen, 0, e.n_features * sizeof(double))
+        if lazy.moment_seen != NULL:
+            memset(lazy.moment_seen, 0, e.n_features * sizeof(double))
+    for j in range(e.n_features * e.n_outputs):
+        e.coef[j] *= scale
+
+
+cdef inline double slopes_at(
+    Loss loss, Epoch* e, Py_ssize_t start, Py_ssize_t n_rows
+) noexcept nogil:
+    """Slopes at the visits from `start` on; returns their loss."""
+    return loss.rows(e.y + start * e.y_columns, e.z,
+                     e.weight + start if e.weight != NULL else NULL,
+                     e.slopes, n_rows, e.n_outputs)
+
+
+# ------------------------------------------------------------------ row kernel
+
+
+cdef double plain_loop(
+    const Values* values, const Index* indices, const Index* indptr,
+    Py_ssize_t stride, Loss loss, Epoch* e, Lazy* lazy,
+) noexcept nogil:
+    """`row_loop` for one row an update, one output and nothing that is lazy.
+
+    Plain stochastic gradient descent spends more time on the bookkeeping of the
+    general case than on a row of few features.
+    """
+    cdef bint sparse = indptr != NULL
+    cdef bint far = sparse and e.n_features > COEFS_NEAR
+    # The compiler can't know that writing to W leaves *e alone.
+    cdef const Py_ssize_t* order = e.order
+    cdef const double* y = e.y
+    cdef const double* weight = e.weight
+    cdef const double* steps = e.steps
+    cdef Py_ssize_t n_order = e.n_order
+    cdef Py_ssize_t n = e.n_features
+    cdef Py_ssize_t t, i
+    cdef bint fit_intercept = e.fit_intercept
+    cdef double* coef = e.coef
+    cdef double l2 = e.l2
+    cdef double intercept = e.intercept[0]
+    cdef double total = 0.0, scale = 1.0, z = 0.0, slope = 0.0, value
+    cdef const Values* x = values
+    cdef const Index* columns = NULL
+
+    for t in range(n_order):
+        look_ahead(values, indices, indptr, stride, n, e, t, far)
+        i = order[t]
+        if sparse:
+            x = values + indptr[i]
+            columns = indices + indptr[i]
+            n = indptr[i + 1] - indptr[i]
+        else:
+            x = values + i * stride
+        row_dot(x, columns, n, coef, 1, &z)
+        value = loss.point(y[t], scale * z + intercept, &slope)
+        slope *= -steps[0]
+        if weight != NULL:
+            value *= weight[t]
+            slope *= weight[t]
+        total += value
+        scale *= 1.0 - steps[0] * l2
+        if scale < MIN_SCALE:
+            flush(lazy, e, fmax(0.0, scale), sparse, t)
+            scale = 1.0
+        if fit_intercept:
+            intercept += slope
+        slope /= scale
+        row_add(coef, 1, &slope, x, columns, n)
+        steps += e.steps_stride
+
+    e.intercept[0] = intercept
+    flush(lazy, e, scale, sparse, n_order)
+    return total
+
+
+cdef double row_loop(
+    const Values* values, const Index* indices, const Index* indptr,
+    Py_ssize_t stride, Loss loss, Epoch* e, Lazy* lazy,
+) noexcept nogil:
+    cdef bint sparse = indptr != NULL
+    cdef bint averaging = e.coef_sum != NULL
+    cdef bint lazily = sparse and (averaging or e.l1 > 0.0)
+    cdef bint far = sparse and e.n_features * e.n_outputs > COEFS_NEAR
+    cdef double min_scale = MIN_SCALE_AVERAGED if averaging else MIN_SCALE
+    # The compiler can't know that writing to W leaves *e alone.
+    cdef const Py_ssize_t* order = e.order
+    cdef Py_ssize_t n_order = e.n_order
+    cdef Py_ssize_t n_outputs = e.n_outputs
+    cdef Py_ssize_t n = e.n_features
+    cdef double l1 = e.l1
+    cdef double l2 = e.l2
+    cdef double* coef = e.coef
+    cdef double* intercept = e.intercept
+    cdef double* z = e.z
+    cdef double* slopes = e.slopes
+    cdef Py_ssize_t update, start, stop, t, i, j, k, r
+    cdef double total = 0.0, scale = 1.0, eta, decay, factor, threshold
+    cdef const Values* x = values
+    cdef const Index* columns = NULL
+
+    for update in range(e.n_updates):
+        start = update * e.batch_size
+        stop = min(start + e.batch_size, n_order)
+        eta = e.steps[update * e.steps_stride]
+
+        for t in range(start, stop):
+            i = order[t]
+            look_ahead(values, indices, indptr, stride, n, e, t, far)
+            if sparse:
+                x = values + indptr[i]
+                columns = indices + indptr[i]
+                n = indptr[i + 1] - indptr[i]
+                if lazily:
+                    for j in range(n):
+                        catch_up(lazy, coef + columns[j] * n_outputs,
+                                 e.coef_sum + columns[j] * n_outputs, n_outputs,
+                                 columns[j], update)
+            else:
+                x = values + i * stride
+            r = (t - start) * n_outputs
+            row_dot(x, columns, n, coef, n_outputs, z + r)
+            for k in range(n_outputs):
+                z[r + k] = scale * z[r + k] + intercept[k]
+
+        total += slopes_at(loss, e, start, stop - start)
+
+        if l2 > 0.0:
+            decay = 1.0 - eta * l2
+            scale *= decay
+            if scale < min_scale:
+                flush(lazy, e, fmax(0.0, scale), sparse, update)
+                scale = 1.0
+
+        factor = -eta if stop - start == 1 else -eta / (stop - start)
+        for t in range(start, stop):
+            r = (t - start) * n_outputs
+            if e.fit_intercept:
+                for k in range(n_outputs):
+                    intercept[k] += factor * slopes[r + k]
+            for k in range(n_outputs):
+                slopes[r + k] *= factor / scale
+            if stop - start > 1:
+                i = order[t]
+                if sparse:
+                    x = values + indptr[i]
+                    columns = indices + indptr[i]
+                    n = indptr[i + 1] - indptr[i]
+                else:
+                    x = values + i * stride
+            row_add(coef, n_outputs, slopes + r, x, columns, n)
+
+        if l1 > 0.0:
+            threshold = eta * l1 / scale
+            if sparse:
+                lazy.threshold += threshold
+            else:
+                for j in range(n_outputs * n):
+                    coef[j] = shrink(coef[j], threshold)
+        if averaging:
+            if update >= e.average_from:
+                for k in range(n_outputs):
+                    e.intercept_sum[k] += intercept[k]
+                if sparse:
+                    lazy.weight += scale
+                    lazy.moment += scale * lazy.threshold
+                else:
+                    add(e.coef_sum, scale, coef, n_outputs * n)
+            if lazy.history != NULL:
+                lazy.history[3 * update] = lazy.threshold
+                lazy.history[3 * update + 1] = lazy.weight
+                lazy.history[3 * update + 2] = lazy.moment
+
+    flush(lazy, e, scale, sparse, e.n_updates)
+    return total
+
+
+# ---------------------------------------------------------------- block kernel
+
+
+cdef inline const double* gather(
+    const Values* values, Py_ssize_t stride, Py_ssize_t n_features,
+    const Py_ssize_t* order, Py_ssize_t n_rows, Py_ssize_t n_ahead,
+    double* buffer, int* row_stride,
+) noexcept nogil:
+    """Rows as doubles next to each other: X itself if they are, else a copy."""
+    cdef Py_ssize_t r, j
+    cdef bint in_place = Values is double
+    cdef const Values* x
+    if Values is double:
+        for r in range(1, n_rows):
+            if order[r] != order[r - 1] + 1:
+                in_place = False
+                break
+    if in_place:
+        row_stride[0] = <int> stride
+        return <const double*> (values + order[0] * stride)
+    for r in range(n_rows):
+        if r + ROWS_AHEAD < n_ahead:
+            prefetch_row(values, <const int32_t*> NULL, <const int32_t*> NULL,
+                         stride, n_features, order[r + ROWS_AHEAD])
+        x = values + order[r] * stride
+        for j in range(n_features):
+            buffer[r * n_features + j] = x[j]
+    row_stride[0] = <int> n_features
+    return buffer
+
+
+cdef void multiply(
+    const double* x, int row_stride, int n_rows, int n_features,
+    const double* coef, int n_outputs, int outputs_at_once, double* z,
+) noexcept nogil:
+    """Z = X W^T."""
+    cdef double one = 1.0, zero = 0.0
+    cdef int size, step = 1
+    cdef int k = 0
+    if n_outputs == 1:
+        dgemv(b"T", &n_features, &n_rows, &one, <double*> x, &row_stride,
+              <double*> coef, &step, &zero, z, &step)
+        return
+    while k < n_outputs:
+        size = min(outputs_at_once, n_outputs - k)
+        dgemm(b"T", b"N", &size, &n_rows, &n_features, &one,
+              <double*> coef + <Py_ssize_t> k * n_features, &n_features,
+              <double*> x, &row_stride, &zero, z + k, &n_outputs)
+        k += size
+
+
+cdef void accumulate(
+    const double* x, int row_stride, int n_rows, int n_features,
+    const double* slopes, int n_outputs, int outputs_at_once, double* gradient,
+) noexcept nogil:
+    """G += R^T X."""
+    cdef double one = 1.0
+    cdef int size, step = 1
+    cdef int k = 0
+    if n_outputs == 1:
+        dgemv(b"N", &n_features, &n_rows, &one, <double*> x, &row_stride,
+              <double*> slopes, &step, &one, gradient, &step)
+        return
+    while k < n_outputs:
+        size = min(outputs_at_once, n_outputs - k)
+        dgemm(b"N", b"T", &n_features, &size, &n_rows, &one, <double*> x, &row_stride,
+              <double*> slopes + k, &n_outputs, &one,
+              gradient + <Py_ssize_t> k * n_features, &n_features)
+        k += size
+
+
+cdef double block_loop(
+    const Values* values, const Index* indices, const Index* indptr,
+    Py_ssize_t stride, Loss loss, Epoch* e, Py_ssize_t block_size,
+    int outputs_at_once, double* buffer, double* gradient,
+) noexcept nogil:
+    cdef bint sparse = indptr != NULL
+    cdef bint by_row = sparse or outputs_at_once == 0
+    cdef Py_ssize_t n_outputs = e.n_outputs
+    cdef Py_ssize_t n_features = e.n_features
+    cdef Py_ssize_t n = n_features
+    cdef Py_ssize_t update, start, stop, t, i, j, k, r, m
+    cdef double total = 0.0, eta, decay, factor, threshold, w
+    cdef double* intercept_gradient = gradient + n_outputs * n_features
+    cdef const Values* x = NULL
+    cdef const Index* columns = NULL
+    cdef const double* block = NULL
+    cdef int row_stride = 0
+
+    for update in range(e.n_updates):
+        start = update * e.batch_size
+        stop = min(start + e.batch_size, e.n_order)
+        eta = e.steps[update * e.steps_stride]
+        memset(gradient, 0, n_outputs * (n_features + 1) * sizeof(double))
+
+        t = start
+        while t < stop:
+            m = min(block_size, stop - t)
+            if by_row:
+                for r in range(m):
+                    i = e.order[t + r]
+                    if t + r + ROWS_AHEAD < e.n_order:
+                        prefetch_row(values, indices, indptr, stride, n_features,
+                                     e.order[t + r + ROWS_AHEAD])
+                    if sparse:
+                        x = values + indptr[i]
+                        columns = indices + indptr[i]
+                        n = indptr[i + 1] - indptr[i]
+                    else:
+                        x = values + i * stride
+                    row_dot(x, columns, n, e.coef, n_outputs, e.z + r * n_outputs)
+            else:
+                block = gather(values, stride, n_features, e.order + t, m,
+                               e.n_order - t, buffer, &row_stride)
+                multiply(block, row_stride, <int> m, <int> n_features, e.coef,
+                         <int> n_outputs, outputs_at_once, e.z)
+            for r in range(m):
+                for k in range(n_outputs):
+                    e.z[r * n_outputs + k] += e.intercept[k]
+
+            total += slopes_at(loss, e, t, m)
+
+            if by_row:
+                for r in range(m):
+                    i = e.order[t + r]
+                    if sparse:
+                        x = values + indptr[i]
+                        columns = indices + indptr[i]
+                        n = indptr[i + 1] - indptr[i]
+                    else:
+                        x = values + i * stride
+                    row_add(gradient, n_outputs, e.slopes + r * n_outputs,
+                            x, columns, n)
+            else:
+                accumulate(block, row_stride, <int> m, <int> n_features, e.slopes,
+                           <int> n_outputs, outputs_at_once, gradient)
+            for r in range(m):
+                for k in range(n_outputs):
+                    intercept_gradient[k] += e.slopes[r * n_outputs + k]
+            t += m
+
+        decay = fmax(0.0, 1.0 - eta * e.l2)
+        factor = eta / (stop - start)
+        threshold = eta * e.l1
+        for j in range(n_outputs * n_features):
+            e.coef[j] = decay * e.coef[j] - factor * gradient[j]
+        if e.l1 > 0.0:
+            for j in range(n_outputs * n_features):
+                e.coef[j] = shrink(e.coef[j], threshold)
+        if e.fit_intercept:
+            for k in range(n_outputs):
+                e.intercept[k] -= factor * intercept_gradient[k]
+        if e.coef_sum != NULL and update >= e.average_from:
+            for j in range(n_outputs * n_features):
+                e.coef_sum[j] += e.coef[j]
+            for k in range(n_outputs):
+                e.intercept_sum[k] += e.intercept[k]
+
+    return total
+
+
+# ---------------------------------------------------------------- entry points
+
+
+cdef double* pointer(double[::1] array) noexcept:
+    return &array[0] if array is not None and array.shape[0] else NULL
+
+
+cdef double[::1] flat(array):
+    # A view on the memory, whichever its order: a copy would lose what is written.
+    return None if array is None else array.reshape(-1, order="A")
+
+
+def run_epoch(
+    Rows X,
+    const Py_ssize_t[::1] order,
+    const double[:, ::1] y,
+    const double[::1] weight,
+    Py_ssize_t batch_size,
+    const double[:] steps,
+    double l1,
+    double l2,
+    Loss loss,
+    coef,
+    double[::1] intercept,
+    bint fit_intercept,
+    coef_sum=None,
+    double[::1] intercept_sum=None,
+    Py_ssize_t average_from=0,
+    bint by_blocks=False,
+):
+    """One epoch of updates, in place.
+
+    Parameters
+    ----------
+    X : Rows
+    order : ndarray of intp
+        Rows to visit.
+    y : ndarray of shape (len(order), K) or (len(order), 1)
+        Their targets, or class indices: y[t] belongs to row order[t] of X.
+    weight : ndarray of shape (len(order),) or None
+        Their weights.
+    batch_size : int
+        Rows an update.
+    steps : ndarray of shape (ceil(len(order) / batch_size),)
+        Step size of each update.
+    l1, l2 : float
+        Strengths of the penalties l1 |W|_1 and l2/2 |W|_F^2.
+    loss : Loss
+    coef : ndarray of shape (K, p), in the memory order `X.order`
+    intercept : ndarray of shape (K,)
+    fit_intercept : bool
+    coef_sum, intercept_sum : ndarray like coef and intercept, or None
+        The iterates after each update from number `average_from` of this epoch on
+        are added to them.
+    by_blocks : bool
+        Use the block kernel instead of the row kernel.
+
+    Returns
+    -------
+    float
+        Sum over rows of weight times loss, each before the update it is part of.
+    """
+    cdef Py_ssize_t n_outputs = coef.shape[0]
+    cdef Py_ssize_t n_features = coef.shape[1]
+    cdef bint averaging = coef_sum is not None
+    cdef double[::1] coef_flat = flat(coef)
+    cdef double[::1] sum_flat = flat(coef_sum)
+    cdef double[::1] buffer, gradient, seen, history
+    cdef Py_ssize_t block_size = batch_size
+    cdef Py_ssize_t n_updates
+    cdef int outputs_at_once = 0
+    cdef double total
+    cdef Epoch e
+    cdef Lazy lazy
+
+    if order.shape[0] == 0:
+        return 0.0
+    batch_size = min(batch_size, order.shape[0])
+    n_updates = (order.shape[0] + batch_size - 1) // batch_size
+
+    if by_blocks:
+        block_size, outputs_at_once = block_shape(X, n_outputs)
+        block_size = min(block_size, batch_size)
+    else:
+        block_size = batch_size
+    buffer = np.empty(2 * block_size * n_outputs)
+
+    e.y = &y[0, 0]
+    e.y_columns = y.shape[1]
+    e.weight = &weight[0] if weight is not None else NULL
+    e.order = &order[0]
+    e.n_order = order.shape[0]
+    e.n_updates = n_updates
+    e.batch_size = batch_size
+    e.steps = &steps[0]
+    e.steps_stride = steps.strides[0] // <Py_ssize_t> sizeof(double)
+    e.l1 = l1
+    e.l2 = l2
+    e.fit_intercept = fit_intercept
+    e.n_features = n_features
+    e.n_outputs = n_outputs
+    e.coef = &coef_flat[0]
+    e.intercept = &intercept[0]
+    e.coef_sum = pointer(sum_flat)
+    e.intercept_sum = pointer(intercept_sum)
+    e.average_from = average_from
+    e.z = &buffer[0]
+    e.slopes = e.z + block_size * n_outputs
+
+    if by_blocks:
+        gradient = np.empty(n_outputs * (n_features + 1))
+        seen = np.empty(block_size * n_features if outputs_at_once else 1)
+        total = dispatch(X, loss, &e, NULL, block_size, outputs_at_once,
+                         &seen[0], &gradient[0])
+    else:
+        memset(&lazy, 0, sizeof(Lazy))
+        if X.sparse:
+            seen = np.zeros(3 * n_features)
+            history = np.empty(3 * n_updates if averaging and l1 > 0 else 0)
+            if l1 > 0:
+                lazy.threshold_seen = &seen[0]
+            if averaging:
+                lazy.weight_seen = &seen[n_features]
+            if averaging and l1 > 0:
+                lazy.moment_seen = &seen[2 * n_features]
+                lazy.history = &history[0]
+        total = dispatch(X, loss, &e, &lazy, 0, 0, NULL, NULL)
+    return total
+
+
+def zero_loss(
+    Loss loss,
+    const double[:, ::1] y,
+    const double[::1] weight,
+    Py_ssize_t n_outputs,
+):
+    """Sum of weight times loss with W = 0 and b = 0."""
+    cdef const double[::1] z = np.zeros(n_outputs)
+    cdef double[::1] slopes = np.empty(n_outputs)
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(y.shape[0]):
+            total += loss.rows(&y[i, 0], &z[0],
+                               &weight[i] if weight is not None else NULL,
+                               &slopes[0], 1, n_outputs)
+    return total
+
+
+cdef double dispatch(
+    Rows X, Loss loss, Epoch* e, Lazy* lazy, Py_ssize_t block_size,
+    int outputs_at_once, double* buffer, double* gradient,
+) noexcept:
+    with nogil:
+        if X.single and X.wide_index:
+            return typed(<const float*> X.values, <const int64_t*> X.indices, X, loss,
+                         e, lazy, block_size, outputs_at_once, buffer, gradient)
+        if X.single:
+            return typed(<const float*> X.values, <const int32_t*> X.indices, X, loss,
+                         e, lazy, block_size, outputs_at_once, buffer, gradient)
+        if X.wide_index:
+            return typed(<const double*> X.values, <const int64_t*> X.indices, X, loss,
+                         e, lazy, block_size, outputs_at_once, buffer, gradient)
+        return typed(<const double*> X.values, <const int32_t*> X.indices, X, loss,
+                     e, lazy, block_size, outputs_at_once, buffer, gradient)
+
+
+cdef double typed(
+    const Values* values, const Index* indices, Rows X, Loss loss, Epoch* e,
+    Lazy* lazy, Py_ssize_t block_size, int outputs_at_once, double* buffer,
+    double* gradient,
+) noexcept nogil:
+    if lazy != NULL and e.batch_size == 1 and e.n_outputs == 1 and (
+        e.l1 == 0.0 and e.coef_sum == NULL
+    ):
+        return plain_loop(values, indices, <const Index*> X.indptr, X.stride, loss, e,
+                          lazy)
+    if lazy != NULL:
+        return row_loop(values, indices, <const Index*> X.indptr, X.stride, loss, e,
+                        lazy)
+    return block_loop(values, indices, <const Index*> X.indptr, X.stride, loss, e,
+                      block_size, outputs_at_once, buffer, gradient)
+
+
+cdef tuple block_shape(Rows X, Py_ssize_t n_outputs):
+    """Rows of a block, and outputs of one matrix product (0: go row by row)."""
+    cdef Py_ssize_t p = X.n_features
+    if X.sparse or p > VECTOR_SIZE:
+        return max(1, min(1024, int(CACHED_VALUES / max(X.mean_stored, 1.0)))), 0
+    if n_outputs == 1:
+        return min(1024, MATRIX_SIZE // p), 1
+    outputs = min(n_outputs, int((PRODUCT_SIZE // p) ** 0.5))
+    return min(1024, CACHED_VALUES // p, PRODUCT_SIZE // (p * outputs)), outputs

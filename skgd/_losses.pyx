@@ -1,0 +1,425 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""Loss functions: value and slope, and the tables of their names.
+
+Design
+------
+A loss is a function of a target y and a linear prediction z = w.x + b. It knows
+nothing of features, storage, penalties or solvers, and no other module knows
+which loss it is running.
+
+- A new loss is one subclass of `Loss` with one C method, `point`, which returns
+  loss(y, z) and writes its derivative in z, and one line in a table at the end
+  of this file. Value and derivative share their exponentials, so they come from
+  one method.
+- Kernels call `rows` once per batch. The base class loops over rows and outputs
+  and calls `point`; a loss that couples the outputs of a row overrides `rows`.
+- Classification losses take y in {-1, +1}. `OneVsRest` turns one of them into a
+  loss over K outputs whose target is a class index, so that no (n, K) array of
+  labels is ever made.
+- `max_curvature` and `max_slope` are the suprema of |d2 loss/dz2| and
+  |dloss/dz| (inf where there is none). Step sizes are derived from them.
+"""
+
+from libc.math cimport INFINITY, exp, fabs, log, log1p
+
+import numpy as np
+
+
+cdef class Loss:
+    """Base class: a loss that treats every output on its own."""
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        """Return loss(y, z) and write dloss/dz to slope[0]."""
+        slope[0] = 0.0
+        return 0.0
+
+    cdef double rows(
+        self,
+        const double* y,
+        const double* z,
+        const double* weight,
+        double* slopes,
+        Py_ssize_t n_rows,
+        Py_ssize_t n_outputs,
+    ) noexcept nogil:
+        """Return the weighted sum of losses and write the weighted slopes.
+
+        `z` and `slopes` are (n_rows, n_outputs) and C-ordered, and so is `y`;
+        `weight` is (n_rows,) or NULL.
+        """
+        cdef Py_ssize_t i, k
+        cdef double total = 0.0
+        cdef double s = 1.0
+        for i in range(n_rows):
+            if weight != NULL:
+                s = weight[i]
+            for k in range(n_outputs):
+                total += s * self.point(y[k], z[k], &slopes[k])
+                slopes[k] *= s
+            y += n_outputs
+            z += n_outputs
+            slopes += n_outputs
+        return total
+
+    def value_and_slope(self, y, z):
+        """Evaluate the loss at arrays of targets and linear predictions.
+
+        Parameters
+        ----------
+        y, z : array-like of the same shape
+            Targets and linear predictions.
+
+        Returns
+        -------
+        value, slope : ndarray of the same shape
+            loss(y, z) and its derivative in z.
+        """
+        y, z = np.broadcast_arrays(np.asarray(y, float), np.asarray(z, float))
+        cdef const double[::1] y_flat = np.ascontiguousarray(y).ravel()
+        cdef const double[::1] z_flat = np.ascontiguousarray(z).ravel()
+        value = np.empty(z.size)
+        slope = np.empty(z.size)
+        cdef double[::1] value_view = value
+        cdef double[::1] slope_view = slope
+        cdef Py_ssize_t i
+        for i in range(z_flat.shape[0]):
+            value_view[i] = self.point(y_flat[i], z_flat[i], &slope_view[i])
+        return value.reshape(z.shape), slope.reshape(z.shape)
+
+    def curvature(self, y):
+        """A bound of the second derivative, for choosing a step size.
+
+        A loss with kinks has no such bound. There the slope changes by at most
+        2 max_slope over residuals of the size of the spread of y, and the
+        quotient of the two takes its place.
+        """
+        spread = np.median(np.abs(y - np.median(y)))
+        if spread == 0.0:
+            spread = np.mean(np.abs(y - np.median(y)))
+        return min(self.max_curvature, self.max_slope / (spread or 1.0))
+
+    def check_targets(self, y):
+        """Raise ValueError where y lies outside the domain of the loss."""
+
+    def predict(self, z):
+        """Turn linear predictions into predictions of y (the inverse link)."""
+        return z
+
+
+# ---------------------------------------------------------------- regression
+
+
+cdef class SquaredError(Loss):
+    """(z - y)^2 / 2."""
+
+    def __init__(self):
+        self.max_curvature = 1.0
+        self.max_slope = INFINITY
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double r = z - y
+        slope[0] = r
+        return 0.5 * r * r
+
+
+cdef class Huber(Loss):
+    """Quadratic within epsilon of the target, linear beyond (Huber, 1964)."""
+
+    cdef readonly double epsilon
+
+    def __init__(self, double epsilon):
+        self.epsilon = epsilon
+        self.max_curvature = 1.0
+        self.max_slope = epsilon
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double r = z - y
+        if fabs(r) <= self.epsilon:
+            slope[0] = r
+            return 0.5 * r * r
+        slope[0] = self.epsilon if r > 0 else -self.epsilon
+        return self.epsilon * (fabs(r) - 0.5 * self.epsilon)
+
+
+cdef class EpsilonInsensitive(Loss):
+    """max(0, |y - z| - epsilon); with epsilon = 0 the absolute error."""
+
+    cdef readonly double epsilon
+
+    def __init__(self, double epsilon):
+        self.epsilon = epsilon
+        self.max_curvature = INFINITY
+        self.max_slope = 1.0
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double r = z - y
+        if fabs(r) <= self.epsilon:
+            slope[0] = 0.0
+            return 0.0
+        slope[0] = 1.0 if r > 0 else -1.0
+        return fabs(r) - self.epsilon
+
+
+cdef class AbsoluteError(EpsilonInsensitive):
+    """|y - z|."""
+
+    def __init__(self):
+        EpsilonInsensitive.__init__(self, 0.0)
+
+    def __reduce__(self):
+        return AbsoluteError, ()
+
+
+cdef class SquaredEpsilonInsensitive(Loss):
+    """max(0, |y - z| - epsilon)^2."""
+
+    cdef readonly double epsilon
+
+    def __init__(self, double epsilon):
+        self.epsilon = epsilon
+        self.max_curvature = 2.0
+        self.max_slope = INFINITY
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double r = z - y
+        cdef double excess = fabs(r) - self.epsilon
+        if excess <= 0.0:
+            slope[0] = 0.0
+            return 0.0
+        slope[0] = 2.0 * excess if r > 0 else -2.0 * excess
+        return excess * excess
+
+
+cdef class Quantile(Loss):
+    """Pinball loss: q (y - z) above the prediction, (1 - q) (z - y) below it.
+
+    Koenker and Bassett, "Regression quantiles", Econometrica 46, 1978, eq. 2.1.
+    """
+
+    cdef readonly double quantile
+
+    def __init__(self, double quantile):
+        self.quantile = quantile
+        self.max_curvature = INFINITY
+        self.max_slope = max(quantile, 1.0 - quantile)
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double r = z - y
+        if r > 0:
+            slope[0] = 1.0 - self.quantile
+        elif r < 0:
+            slope[0] = -self.quantile
+        else:
+            slope[0] = 0.0
+        return slope[0] * r
+
+
+cdef class Poisson(Loss):
+    """Half the Poisson deviance with a log link: exp(z) - y - y (z - log y).
+
+    The terms in y alone make the loss nonnegative and zero at a perfect
+    prediction, without which a relative tolerance would have no meaning.
+    """
+
+    def __init__(self):
+        self.max_curvature = INFINITY
+        self.max_slope = INFINITY
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double mean = exp(z)
+        slope[0] = mean - y
+        if y > 0.0:
+            return mean - y - y * (z - log(y))
+        return mean
+
+    def curvature(self, y):
+        """exp(z) has no bound; predictions seldom exceed the largest target."""
+        return np.max(y) or 1.0
+
+    def check_targets(self, y):
+        if np.min(y) < 0:
+            raise ValueError(
+                "Some value(s) of y are out of the valid range of the loss 'poisson': "
+                "negative values."
+            )
+
+    def predict(self, z):
+        return np.exp(z)
+
+
+cdef class Cauchy(Loss):
+    """c^2/2 log(1 + ((z - y)/c)^2) with scale c = epsilon; not convex.
+
+    Black and Anandan, "The robust estimation of multiple motions", 1996.
+    """
+
+    cdef readonly double epsilon
+
+    def __init__(self, double epsilon):
+        self.epsilon = epsilon
+        self.max_curvature = 1.0
+        self.max_slope = 0.5 * epsilon
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double r = z - y
+        cdef double u = r / self.epsilon
+        slope[0] = r / (1.0 + u * u)
+        return 0.5 * self.epsilon * self.epsilon * log1p(u * u)
+
+
+# ------------------------------------------------------------ classification
+
+
+cdef class BinaryLoss(Loss):
+    """Base class of the losses of the margin y z, with y in {-1, +1}."""
+
+    def curvature(self, y):
+        return min(self.max_curvature, self.max_slope)
+
+
+cdef class LogLoss(BinaryLoss):
+    """log(1 + exp(-y z)), the logistic loss."""
+
+    def __init__(self):
+        self.max_curvature = 0.25
+        self.max_slope = 1.0
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double margin = y * z
+        cdef double e = exp(-fabs(margin))
+        if margin >= 0.0:
+            slope[0] = -y * e / (1.0 + e)
+            return log1p(e)
+        slope[0] = -y / (1.0 + e)
+        return log1p(e) - margin
+
+
+cdef class Hinge(BinaryLoss):
+    """max(0, 1 - y z), the loss of the linear support vector machine."""
+
+    cdef double threshold
+
+    def __init__(self):
+        self.threshold = 1.0
+        self.max_curvature = INFINITY
+        self.max_slope = 1.0
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double margin = y * z
+        # The slope at the kink is that of the line, as in scikit-learn: with the
+        # zero slope, the perceptron would never leave its zero start.
+        if margin <= self.threshold:
+            slope[0] = -y
+            return self.threshold - margin
+        slope[0] = 0.0
+        return 0.0
+
+
+cdef class Perceptron(Hinge):
+    """max(0, -y z)."""
+
+    def __init__(self):
+        Hinge.__init__(self)
+        self.threshold = 0.0
+
+
+cdef class SquaredHinge(BinaryLoss):
+    """max(0, 1 - y z)^2."""
+
+    def __init__(self):
+        self.max_curvature = 2.0
+        self.max_slope = INFINITY
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double gap = 1.0 - y * z
+        if gap <= 0.0:
+            slope[0] = 0.0
+            return 0.0
+        slope[0] = -2.0 * y * gap
+        return gap * gap
+
+
+cdef class ModifiedHuber(BinaryLoss):
+    """max(0, 1 - y z)^2, made linear for margins below -1 (Zhang, 2004)."""
+
+    def __init__(self):
+        self.max_curvature = 2.0
+        self.max_slope = 4.0
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double margin = y * z
+        if margin >= 1.0:
+            slope[0] = 0.0
+            return 0.0
+        if margin >= -1.0:
+            slope[0] = -2.0 * y * (1.0 - margin)
+            return (1.0 - margin) * (1.0 - margin)
+        slope[0] = -4.0 * y
+        return -4.0 * margin
+
+
+cdef class OneVsRest(Loss):
+    """K binary problems at once; the target is the index of the true class."""
+
+    cdef readonly Loss binary
+
+    def __init__(self, Loss binary):
+        self.binary = binary
+        self.max_curvature = binary.max_curvature
+        self.max_slope = binary.max_slope
+
+    cdef double rows(
+        self,
+        const double* y,
+        const double* z,
+        const double* weight,
+        double* slopes,
+        Py_ssize_t n_rows,
+        Py_ssize_t n_outputs,
+    ) noexcept nogil:
+        cdef Py_ssize_t i, k, label
+        cdef double total = 0.0
+        cdef double s = 1.0
+        for i in range(n_rows):
+            if weight != NULL:
+                s = weight[i]
+            label = <Py_ssize_t> y[i]
+            for k in range(n_outputs):
+                total += s * self.binary.point(
+                    1.0 if k == label else -1.0, z[k], &slopes[k]
+                )
+                slopes[k] *= s
+            z += n_outputs
+            slopes += n_outputs
+        return total
+
+    def curvature(self, y):
+        return self.binary.curvature(np.array([-1.0, 1.0]))
+
+
+# Name -> (class, names of the estimator parameters it takes).
+REGRESSION_LOSSES = {
+    "squared_error": (SquaredError, ()),
+    "huber": (Huber, ("epsilon",)),
+    "absolute_error": (AbsoluteError, ()),
+    "quantile": (Quantile, ("quantile",)),
+    "epsilon_insensitive": (EpsilonInsensitive, ("epsilon",)),
+    "squared_epsilon_insensitive": (SquaredEpsilonInsensitive, ("epsilon",)),
+    "poisson": (Poisson, ()),
+    "cauchy": (Cauchy, ("epsilon",)),
+}
+
+CLASSIFICATION_LOSSES = {
+    "log_loss": (LogLoss, ()),
+    "hinge": (Hinge, ()),
+    "squared_hinge": (SquaredHinge, ()),
+    "modified_huber": (ModifiedHuber, ()),
+    "perceptron": (Perceptron, ()),
+}
+
+# As in SGDClassifier, a classifier may also regress on the labels -1 and +1.
+for _name in (
+    "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"
+):
+    CLASSIFICATION_LOSSES[_name] = REGRESSION_LOSSES[_name]

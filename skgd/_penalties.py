@@ -1,0 +1,22 @@
+"""Penalties alpha * [(1 - r)/2 |W|_F^2 + r |W|_1], as two strengths."""
+
+import numpy as np
+
+
+def strengths(penalty, alpha, l1_ratio):
+    """Return (l1, l2), the strengths of |W|_1 and of |W|_F^2 / 2."""
+    if penalty is None:
+        return 0.0, 0.0
+    ratio = {"l2": 0.0, "l1": 1.0, "elasticnet": l1_ratio}[penalty]
+    return alpha * ratio, alpha * (1.0 - ratio)
+
+
+def value(coef, l1, l2):
+    """Return l1 |W|_1 + l2/2 |W|_F^2."""
+    total = 0.0
+    if l1:
+        total += l1 * np.abs(coef).sum()
+    if l2:
+        flat = coef.ravel(order="K")
+        total += 0.5 * l2 * (flat @ flat)
+    return float(total)

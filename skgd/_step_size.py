@@ -1,0 +1,134 @@
+"""Step sizes: schedules as functions of the update number t, and their start.
+
+A schedule is called as `schedule(t, eta0)` with an array t of update numbers, the
+first being 1, and returns an array of step sizes that broadcasts to it.
+"""
+
+import numpy as np
+from sklearn.utils.extmath import row_norms, safe_sparse_dot
+
+
+def constant(t, eta0):
+    return np.broadcast_to(np.float64(eta0), np.shape(t))
+
+
+class InverseScaling:
+    """eta0 / t^power_t."""
+
+    def __init__(self, power_t):
+        self.power_t = power_t
+
+    def __call__(self, t, eta0):
+        return eta0 / np.asarray(t, dtype=np.float64) ** self.power_t
+
+
+class Optimal:
+    """1 / (alpha (t0 + t - 1)), with t0 such that the first step is alpha^(-1/4).
+
+    The rule of SGDClassifier, due to L. Bottou. It knows nothing of the data and
+    takes no eta0.
+    """
+
+    def __init__(self, alpha):
+        self.alpha = alpha
+        self.t0 = alpha**-0.75
+
+    def __call__(self, t, eta0=None):
+        return 1.0 / (self.alpha * (self.t0 + np.asarray(t, dtype=np.float64) - 1.0))
+
+
+class Checked:
+    """A user's callable, with its answers checked."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, t, eta0):
+        eta = np.asarray(self.function(t, eta0), dtype=np.float64)
+        if eta.ndim > 1 or (eta.ndim == 1 and eta.shape != t.shape):
+            raise ValueError(
+                "A callable learning_rate must return one step size for each update: "
+                f"expected shape {t.shape}, got {eta.shape}."
+            )
+        if not np.all(np.isfinite(eta)) or np.any(eta < 0):
+            raise ValueError(
+                "A callable learning_rate must return finite, nonnegative step sizes."
+            )
+        return np.broadcast_to(eta, t.shape)
+
+
+def make_schedule(learning_rate, power_t, alpha):
+    """Return the schedule named (or given) by `learning_rate`."""
+    if callable(learning_rate):
+        return Checked(learning_rate)
+    if learning_rate == "invscaling":
+        return InverseScaling(power_t)
+    if learning_rate == "optimal":
+        return Optimal(alpha)
+    # adaptive: the training loop lowers eta0 at a plateau.
+    return constant
+
+
+def stable_step(problem, X, batch_size, rng):
+    """A step size at which gradient descent with batches of b rows is stable.
+
+    It is 1 / (2 L(b)), with L(b) the expected smoothness of the objective. With L its
+    smoothness and L_max the largest of one row's loss,
+
+        L(b) = n (b - 1) / (b (n - 1)) L + (n - b) / (b (n - 1)) L_max
+
+    Gower, Loizou, Qian, Sailanbayev, Shulgin and Richtarik, "SGD: General analysis and
+    improved rates", ICML 2019, proposition 3.8 and theorem 3.1.
+
+    Parameters
+    ----------
+    problem : Problem
+    X : ndarray or CSR of shape (n, p)
+    batch_size : int
+        Rows an update, at most the training rows.
+    rng : RandomState
+
+    Returns
+    -------
+    float
+    """
+    n = problem.n_rows
+    rows, y, weight = problem.visits()
+    with np.errstate(over="ignore"):
+        norms = row_norms(X, squared=True)[rows].astype(np.float64)
+        norms += float(problem.fit_intercept)
+        if weight is not None:
+            norms *= weight
+    largest = smoothness = float(norms.max())
+    if batch_size > 1:
+        overall = _largest_eigenvalue(X, rows, weight, problem.fit_intercept, rng)
+        smoothness = (
+            n * (batch_size - 1) * min(overall, largest) + (n - batch_size) * largest
+        ) / (batch_size * (n - 1))
+    smoothness = problem.loss.curvature(y) * smoothness + problem.l2
+    # Features of 1e200 and more have no smoothness that a double could hold.
+    return 1.0 / (2.0 * min(smoothness, 1e300)) if smoothness > 0.0 else 1.0
+
+
+def _largest_eigenvalue(X, rows, weight, fit_intercept, rng, max_rows=1000, n_iter=20):
+    """Largest eigenvalue of the mean of s_i (x_i, 1)(x_i, 1)' by the power method.
+
+    Of the mean over at most `max_rows` random rows, to be precise.
+    """
+    weight = np.ones(len(rows)) if weight is None else weight
+    if len(rows) > max_rows:
+        chosen = np.sort(rng.choice(len(rows), max_rows, replace=False))
+        rows, weight = rows[chosen], weight[chosen]
+    sample, one = X[rows], float(fit_intercept)
+    v, v0 = rng.standard_normal(X.shape[1]), rng.standard_normal()
+    eigenvalue = np.inf
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(n_iter):
+            norm = np.hypot(np.linalg.norm(v), v0)
+            if not 0.0 < norm < np.inf:
+                break
+            z = safe_sparse_dot(sample, v / norm) + one * v0 / norm
+            v = safe_sparse_dot(sample.T, weight * z) / len(rows)
+            v0 = one * np.mean(weight * z)
+            eigenvalue = float(np.hypot(np.linalg.norm(v), v0))
+    return eigenvalue

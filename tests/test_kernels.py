@@ -1,0 +1,318 @@
+"""run_epoch against tests/reference.py, over every combination it is built from."""
+
+import numpy as np
+import pytest
+import reference
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skgd._kernels import Rows, run_epoch, zero_loss
+from skgd._losses import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    OneVsRest,
+)
+
+PARAMETERS = {"epsilon": 0.3, "quantile": 0.7}
+LOSSES = {
+    name: cls(*(PARAMETERS[p] for p in parameters))
+    for name, (cls, parameters) in (REGRESSION_LOSSES | CLASSIFICATION_LOSSES).items()
+}
+STORAGES = ["dense", "csr32", "csr64"]
+PENALTIES = {"none": (0.0, 0.0), "l2": (0.0, 0.1), "l1": (0.05, 0.0), "both": (0.05, 0.3)}
+
+
+def make_data(n=13, p=7, n_outputs=1, loss="squared_error", seed=0, density=0.5):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, p)) * (rng.random((n, p)) < density)
+    Y = rng.normal(size=(n, n_outputs))
+    if loss in CLASSIFICATION_LOSSES:
+        Y = np.where(Y > 0, 1.0, -1.0)
+    elif loss == "poisson":
+        Y = np.abs(Y)
+    W = rng.normal(size=(n_outputs, p)) * 0.3
+    b = rng.normal(size=n_outputs) * 0.3
+    return X, Y, W, b, rng
+
+
+def stored(X, storage):
+    if storage == "dense":
+        return X
+    csr = sp.csr_array(X)
+    index = np.int32 if storage == "csr32" else np.int64
+    csr.indices, csr.indptr = csr.indices.astype(index), csr.indptr.astype(index)
+    return csr
+
+
+def run(X, Y, s, order, batch_size, steps, l1, l2, loss, W, b, intercept=True, **kwargs):
+    rows = Rows(X)
+    W, b = np.array(W, order=rows.order), np.array(b)
+    if kwargs.get("coef_sum") is not None:
+        kwargs["coef_sum"] = np.array(kwargs["coef_sum"], order=rows.order)
+    s = None if s is None else s[order]
+    total = run_epoch(
+        rows, order, Y[order], s, batch_size, steps, l1, l2, loss, W, b, intercept,
+        **kwargs,
+    )  # fmt: skip
+    return W, b, total, kwargs.get("coef_sum"), kwargs.get("intercept_sum")
+
+
+def assert_close(actual, desired, tolerance=1e-12):
+    np.testing.assert_allclose(actual, desired, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_epoch_equals_reference(
+    loss, penalty, storage, dtype, intercept, n_outputs, weighted
+):
+    """Invariant 2, over the full product; batch sizes and kernels are looped here."""
+    X, Y, W, b, rng = make_data(n_outputs=n_outputs, loss=loss)
+    X = X.astype(dtype)
+    n = len(X)
+    s = rng.random(n) + 0.5 if weighted else np.ones(n)
+    order = rng.permutation(n)[: n - 2]
+    l1, l2 = PENALTIES[penalty]
+    function = LOSSES[loss]
+    for batch_size in (1, 4, n):
+        n_updates = -(-len(order) // batch_size)
+        steps = 0.1 / np.arange(1, n_updates + 1) ** 0.5
+        iterates, total = reference.epoch(
+            W, b, X, Y, s, order, batch_size, steps, function.value_and_slope, l1, l2,
+            intercept,
+        )
+        average_from = n_updates // 3
+        averages = reference.average(iterates[average_from:])
+        for by_blocks in (False, True):
+            for averaging in (False, True):
+                sums = {}
+                if averaging:
+                    sums = dict(
+                        coef_sum=np.zeros_like(W),
+                        intercept_sum=np.zeros_like(b),
+                        average_from=average_from,
+                    )
+                W1, b1, total1, W_sum, b_sum = run(
+                    stored(X, storage), Y, s if weighted else None, order, batch_size,
+                    steps, l1, l2, function, W, b, intercept, by_blocks=by_blocks, **sums,
+                )
+                assert_close(W1, iterates[-1][0])
+                assert_close(b1, iterates[-1][1])
+                assert_close(total1, total)
+                if averaging:
+                    assert_close(W_sum / (n_updates - average_from), averages[0])
+                    assert_close(b_sum / (n_updates - average_from), averages[1])
+
+
+@pytest.mark.parametrize("loss", CLASSIFICATION_LOSSES)
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("by_blocks", [False, True])
+def test_one_vs_rest_equals_signs(loss, storage, by_blocks):
+    X, _, W, b, rng = make_data(n_outputs=4)
+    labels = rng.integers(4, size=len(X))
+    signs = np.where(labels[:, None] == np.arange(4), 1.0, -1.0)
+    args = (None, np.arange(len(X)), 3, np.full(5, 0.1), 0.01, 0.1)
+    want = run(X, signs, *args, LOSSES[loss], W, b)
+    got = run(
+        stored(X, storage), labels[:, None].astype(float), *args,
+        OneVsRest(LOSSES[loss]), W, b, by_blocks=by_blocks,
+    )  # fmt: skip
+    for a, d in zip(got[:3], want[:3], strict=True):
+        assert_close(a, d)
+
+
+shapes = st.tuples(st.integers(1, 20), st.integers(1, 90), st.integers(1, 4))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    shape=shapes,
+    seed=st.integers(0, 2**31),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    layout=st.sampled_from(["C", "F", "rows", "columns", *STORAGES[1:], "unsorted"]),
+    batch_size=st.integers(1, 25),
+    penalty=st.sampled_from(list(PENALTIES)),
+    by_blocks=st.booleans(),
+    eta=st.floats(1e-3, 0.5),
+    density=st.floats(0.0, 1.0),
+)
+def test_any_layout_equals_reference(
+    shape, seed, dtype, layout, batch_size, penalty, by_blocks, eta, density
+):
+    """Shapes, dtypes, memory orders and storages, with averages from the start."""
+    n, p, n_outputs = shape
+    X, Y, W, b, rng = make_data(n, p, n_outputs, seed=seed, density=density)
+    X = X.astype(dtype)
+    order = rng.permutation(n)
+    steps = np.full(-(-n // batch_size), eta / p)
+    l1, l2 = PENALTIES[penalty]
+    loss = LOSSES["huber"]
+    iterates, total = reference.epoch(
+        W, b, X, Y, np.ones(n), order, batch_size, steps, loss.value_and_slope, l1, l2
+    )
+    if layout == "F":
+        held = np.asfortranarray(X)
+    elif layout == "rows":
+        held = np.repeat(X, 3, axis=0)[::3]
+    elif layout == "columns":
+        held = np.repeat(X, 2, axis=1)[:, ::2]
+    elif layout == "unsorted":
+        held = scrambled(X, rng)
+    elif layout == "C":
+        held = X
+    else:
+        held = stored(X, layout)
+    W1, b1, total1, W_sum, b_sum = run(
+        held, Y, None, order, batch_size, steps, l1, l2, loss, W, b,
+        by_blocks=by_blocks, coef_sum=np.zeros_like(W), intercept_sum=np.zeros_like(b),
+    )  # fmt: skip
+    assert_close(W1, iterates[-1][0], 1e-11)
+    assert_close(b1, iterates[-1][1], 1e-11)
+    assert_close(total1, total, 1e-11)
+    averages = reference.average(iterates)
+    assert_close(W_sum / len(steps), averages[0], 1e-11)
+    assert_close(b_sum / len(steps), averages[1], 1e-11)
+
+
+def scrambled(X, rng):
+    """X as CSR with its entries out of order and each split into two duplicates."""
+    rows, columns = np.nonzero(X)
+    values = X[rows, columns]
+    rows, columns = np.tile(rows, 2), np.tile(columns, 2)
+    values = np.tile(values / 2, 2)  # exact
+    shuffled = rng.permutation(len(rows))
+    shuffled = shuffled[np.argsort(rows[shuffled], kind="stable")]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(X)))])
+    return sp.csr_array((values[shuffled], columns[shuffled], indptr), shape=X.shape)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("p", [3, 60])
+def test_lazy_updates_over_a_long_epoch(penalty, p):
+    """Rare features, strong penalties: many flushes, features zeroed while absent."""
+    n = 3000
+    X, Y, W, b, rng = make_data(n, p, 2, density=0.02)
+    order = rng.permutation(n)
+    steps = 0.5 / np.sqrt(np.arange(1, n + 1))
+    l1, l2 = PENALTIES[penalty]
+    loss = LOSSES["squared_error"]
+    iterates, _ = reference.epoch(
+        W, b, X, Y, np.ones(n), order, 1, steps, loss.value_and_slope, l1, l2
+    )
+    for storage in STORAGES:
+        W1, b1, _, W_sum, b_sum = run(
+            stored(X, storage), Y, None, order, 1, steps, l1, l2, loss, W, b,
+            coef_sum=np.zeros_like(W), intercept_sum=np.zeros_like(b), average_from=100,
+        )  # fmt: skip
+        assert_close(W1, iterates[-1][0])
+        assert_close(b1, iterates[-1][1])
+        averages = reference.average(iterates[100:])
+        assert_close(W_sum / (n - 100), averages[0])
+        assert_close(b_sum / (n - 100), averages[1])
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("by_blocks", [False, True])
+def test_decay_of_one_and_more_sets_weights_to_zero(storage, by_blocks):
+    X, Y, W, b, _ = make_data()
+    loss = LOSSES["squared_error"]
+    for l2 in (10.0, 25.0):
+        args = (np.arange(len(X)), 2, np.full(7, 0.1))
+        iterates, _ = reference.epoch(
+            W, b, X, Y, np.ones(len(X)), *args, loss.value_and_slope, 0.02, l2
+        )
+        W1, b1, _, W_sum, _ = run(
+            stored(X, storage), Y, None, *args, 0.02, l2, loss, W, b,
+            by_blocks=by_blocks, coef_sum=np.zeros_like(W),
+            intercept_sum=np.zeros_like(b),
+        )  # fmt: skip
+        assert_close(W1, iterates[-1][0])
+        assert_close(b1, iterates[-1][1])
+        assert_close(W_sum / 7, reference.average(iterates)[0])
+
+
+@pytest.mark.parametrize("p", [9001, 20_000])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_more_features_than_one_product_holds(p, n_outputs, dtype):
+    X, Y, W, b, _ = make_data(6, p, n_outputs)
+    X = X.astype(dtype)
+    loss = LOSSES["squared_error"]
+    for batch_size in (1, 2):
+        args = (np.arange(6), batch_size, np.full(6 // batch_size, 1e-5))
+        iterates, _ = reference.epoch(
+            W, b, X, Y, np.ones(6), *args, loss.value_and_slope, 0, 0.1
+        )
+        for by_blocks in (False, True):
+            W1, b1, *_ = run(
+                X, Y, None, *args, 0, 0.1, loss, W, b, by_blocks=by_blocks
+            )
+            assert_close(W1, iterates[-1][0], 1e-10)
+            assert_close(b1, iterates[-1][1], 1e-10)
+
+
+@pytest.mark.parametrize("p, n_outputs", [(300, 40), (1000, 3), (2, 2), (1, 1)])
+def test_batches_of_several_blocks(p, n_outputs):
+    n = 3000
+    X, Y, W, b, rng = make_data(n, p, n_outputs)
+    loss = LOSSES["squared_error"]
+    args = (rng.permutation(n), 1700, np.full(2, 1e-3))
+    iterates, total = reference.epoch(
+        W, b, X, Y, np.ones(n), *args, loss.value_and_slope, 0.01, 0.1
+    )
+    for storage in STORAGES:
+        W1, b1, total1, *_ = run(
+            stored(X, storage), Y, None, *args, 0.01, 0.1, loss, W, b, by_blocks=True
+        )
+        assert_close(W1, iterates[-1][0], 1e-10)
+        assert_close(b1, iterates[-1][1], 1e-10)
+        assert_close(total1, total, 1e-10)
+
+
+def test_nan_is_not_hidden_by_the_threshold():
+    X, Y, W, b, _ = make_data()
+    W[0, 0] = np.nan
+    for storage in STORAGES:
+        for by_blocks in (False, True):
+            W1, *_ = run(
+                stored(X, storage), Y, None, np.arange(13), 2, np.full(7, 0.1), 0.1, 0.1,
+                LOSSES["squared_error"], W, b, by_blocks=by_blocks,
+            )  # fmt: skip
+            assert np.isnan(W1[0, 0])
+
+
+def test_zero_loss():
+    X, Y, W, b, rng = make_data(n_outputs=2)
+    s = rng.random(len(X))
+    for loss in (LOSSES["squared_error"], LOSSES["huber"]):
+        values, _ = loss.value_and_slope(Y, np.zeros_like(Y))
+        want = (s[:, None] * values).sum()
+        assert_close(zero_loss(loss, Y, s, 2), want)
+
+
+@pytest.mark.parametrize("column", [-1, 7, 100])
+def test_malformed_csr_is_turned_away(column):
+    X = sp.csr_array(make_data()[0])
+    X.indices[3] = column
+    with pytest.raises(ValueError, match="column indices"):
+        Rows(X)
+    X = sp.csr_array(make_data()[0])
+    X.indptr[2] = X.indptr[3] + 1
+    with pytest.raises(ValueError, match="indptr is inconsistent"):
+        Rows(X)
+
+
+def test_contiguous_rows_are_read_in_place():
+    X = make_data(40, 7)[0]
+    for held in (X, X[::2], X[5:], X.astype(np.float32)):
+        assert Rows(held).shares_memory_with(held)
+    csr = sp.csr_array(X)
+    assert Rows(csr).shares_memory_with(csr.data)
+    assert Rows(csr).shares_memory_with(csr.indices)
+    assert not Rows(np.asfortranarray(X)).shares_memory_with(X)
