@@ -35,6 +35,10 @@ from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, OneVsRest
 from skgd._training import Problem, State, train
 
 DTYPES = [np.float64, np.float32]
+OUT_OF_EPOCHS = (
+    "Maximum number of iteration reached before convergence. Consider increasing "
+    "max_iter to improve the fit."
+)
 NO_WEIGHT = "Sample weights must contain at least one non-zero number."
 
 # What an averaging estimator keeps to go on from, besides coef_ and intercept_.
@@ -250,29 +254,23 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
                     self.intercept_ if intercept_init is None else intercept_init
                 )
             state = self._start(problem.X, coef_init, intercept_init)
-            outcome = self._train(problem, state, X, self.max_iter, score)
-        if outcome.reason == "max_iter" and self.tol is not None and not outcome.poor:
-            warnings.warn(
-                "Maximum number of iteration reached before convergence. Consider "
-                "increasing max_iter to improve the fit.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+            complaint = self._train(problem, state, X, self.max_iter, self.tol, score)
+        if complaint:
+            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
         return self
 
     def _partial_fit(self, X, y, sample_weight, first):
         """One epoch over the rows given; `first` says that there is no state yet."""
-        self._check_parameters()
-        if self.early_stopping:
-            raise ValueError("early_stopping should be False with partial_fit")
         X, y, sample_weight = self._check_data(X, y, sample_weight, reset=first)
         rows = _positive(sample_weight)
         problem = self._problem(X, y, sample_weight, rows, normalize=False)
         state = self._start(problem.X) if first else self._resume(problem.X)
-        self._train(problem, state, X, max_iter=1)
+        return self._train(problem, state, X, max_iter=1, tol=None)
 
-    def _check_parameters(self):
+    def _check_parameters(self, partial=False):
         """Raise ValueError where parameters, each valid, do not fit together."""
+        if partial and self.early_stopping:
+            raise ValueError("early_stopping should be False with partial_fit")
         if self.penalty == "elasticnet" and self.l1_ratio is None:
             raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
         if self.learning_rate == "optimal" and self.alpha == 0:
@@ -300,7 +298,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _problem(self, X, y, sample_weight, rows, normalize):
         if rows is not None:
-            y, sample_weight = y[rows], sample_weight[rows]
+            y = y[rows]
+            sample_weight = None if sample_weight is None else sample_weight[rows]
         weight = self._class_weights(y, sample_weight, balance=normalize)
         if weight is None:
             weight = sample_weight
@@ -438,8 +437,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         """The first update to average from; 0 for none."""
         return 0 if self.average == "auto" else int(self.average)
 
-    def _train(self, problem, state, X, max_iter, score=None):
-        """Train `state`, keep what comes of it, and say so if it failed."""
+    def _train(self, problem, state, X, max_iter, tol, score=None):
+        """Train `state` and keep what comes of it. Returns what to warn of, or None."""
         rng = check_random_state(self.random_state)
         seed = rng.randint(np.iinfo(np.int32).max)
         batch_size = DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
@@ -467,7 +466,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             batch_size,
             schedule,
             max_iter=max_iter,
-            tol=self.tol,
+            tol=tol,
             n_iter_no_change=self.n_iter_no_change,
             adaptive=learning_rate == "adaptive",
             # t is in the seed so that each call of partial_fit has an order of its own.
@@ -479,13 +478,12 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         self._keep(outcome, X.dtype)
         self.eta0_ = eta0
         self.batch_size_ = batch_size
-        if outcome.reason == "diverged" or outcome.poor:
-            self._warn_of_divergence(
-                outcome,
-                problem.zero_objective(),
-                _step_size.stable_step(problem, X, batch_size, rng),
-            )
-        return outcome
+        if outcome.reason == "diverged" or (outcome.poor and max_iter > 1):
+            stable = _step_size.stable_step(problem, X, batch_size, rng)
+            return _failure(outcome, problem.zero_objective(), eta0, stable)
+        if outcome.reason == "max_iter" and tol is not None:
+            return OUT_OF_EPOCHS
+        return None
 
     def _keep(self, outcome, dtype):
         """Copy the state and history of training to attributes."""
@@ -519,27 +517,28 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         """`coef_` as users see it."""
         return coef
 
-    def _warn_of_divergence(self, outcome, zero_objective, stable_step):
-        last = outcome.history[-1]["objective"]
-        if outcome.reason == "diverged":
-            message = (
-                f"Gradient descent diverged in epoch {len(outcome.history)}, at an "
-                f"objective of {last:.3g}. The best coefficients seen are kept. "
-            )
-        else:
-            message = (
-                f"The objective ended at {last:.3g}, well above its value of "
-                f"{zero_objective:.3g} for coefficients of zero. "
-            )
-        if stable_step < self.eta0_:
-            message += (
-                f"The step size eta0={self.eta0_:.3g} is too large for these data; one "
-                f"of {stable_step:.3g} should be stable. Set eta0={stable_step:.3g} or "
-                "eta0='auto', or scale the features."
-            )
-        else:
-            message += "Scaling the features or a smaller eta0 may help."
-        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+
+def _failure(outcome, zero_objective, eta0, stable_step):
+    """A message for training that diverged or ended far from any optimum."""
+    last = outcome.history[-1]["objective"]
+    if outcome.reason == "diverged":
+        message = (
+            f"Gradient descent diverged in epoch {len(outcome.history)}, at an objective "
+            f"of {last:.3g}. The best coefficients seen are kept."
+        )
+    else:
+        message = OUT_OF_EPOCHS + " " if outcome.reason == "max_iter" else ""
+        message += (
+            f"The objective ended at {last:.3g}, well above its value of "
+            f"{zero_objective:.3g} for coefficients of zero."
+        )
+    if stable_step < eta0:
+        return message + (
+            f" The step size eta0={eta0:.3g} is too large for these data; one of "
+            f"{stable_step:.3g} should be stable. Set eta0={stable_step:.3g} or "
+            "eta0='auto', or scale the features."
+        )
+    return message + " Scaling the features or a smaller eta0 may help."
 
 
 def _check_weights(sample_weight, X):
@@ -846,7 +845,11 @@ class GDRegressor(RegressorMixin, _BaseGD):
             early_stopping is True.
         """
         with _unchanged_on_error(self):
-            self._partial_fit(X, y, sample_weight, first=not hasattr(self, "coef_"))
+            self._check_parameters(partial=True)
+            first = not hasattr(self, "coef_")
+            complaint = self._partial_fit(X, y, sample_weight, first)
+        if complaint:
+            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
         return self
 
     def predict(self, X):
@@ -1117,6 +1120,18 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         loss = self._one_loss()
         return loss if self._n_outputs == 1 else OneVsRest(loss)
 
+    def _check_parameters(self, partial=False):
+        super()._check_parameters(partial)
+        if partial and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit. In order to "
+                "use 'balanced' weights, use compute_class_weight('balanced', "
+                "classes=classes, y=y). In place of y you can use a large enough sample "
+                "of the full training set target to properly estimate the class "
+                "frequency distributions. Pass the resulting weights as the "
+                "class_weight parameter."
+            )
+
     def _learn_targets(self, y):
         check_classification_targets(y)
         self.classes_ = np.unique(y)
@@ -1187,20 +1202,14 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             'balanced'.
         """
         with _unchanged_on_error(self):
-            if self.class_weight == "balanced":
-                raise ValueError(
-                    "class_weight 'balanced' is not supported for partial_fit. In order "
-                    "to use 'balanced' weights, use compute_class_weight('balanced', "
-                    "classes=classes, y=y). In place of y you can use a large enough "
-                    "sample of the full training set target to properly estimate the "
-                    "class frequency distributions. Pass the resulting weights as the "
-                    "class_weight parameter."
-                )
+            self._check_parameters(partial=True)
             first = not hasattr(self, "coef_")
             _check_partial_fit_first_call(self, classes)
             if first:
                 self._learn_targets(self.classes_)
-            self._partial_fit(X, y, sample_weight, first)
+            complaint = self._partial_fit(X, y, sample_weight, first)
+        if complaint:
+            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
         return self
 
     @available_if(_gives_probabilities)

@@ -174,7 +174,9 @@ def train(
     shuffled = shuffle is not None and batch_size < problem.n_rows
     start = perf_counter()
 
-    with _solvers.Orders(shuffle, problem.n_rows) as orders:
+    # Overflow is what divergence looks like; it is looked for after each epoch.
+    quiet = np.errstate(over="ignore", under="ignore", invalid="ignore")
+    with quiet, _solvers.Orders(shuffle, problem.n_rows) as orders:
         for _ in range(max_iter):
             order = orders.draw() if shuffled else None
             record = _epoch(problem, state, batch_size, schedule, order)
