@@ -6,7 +6,7 @@ from time import perf_counter
 import numpy as np
 
 from skgd import _penalties, _solvers
-from skgd._kernels import Rows, zero_loss
+from skgd._kernels import Rows, run_epoch, zero_loss
 from skgd._losses import Loss
 
 # Adaptive steps end at this fraction of eta0. For SGDRegressor's eta0 = 0.01 that is
@@ -50,6 +50,18 @@ class Problem:
         rows = order if self.rows is None else self.rows[order]
         weight = None if self.weight is None else self.weight[order]
         return rows, self.y[order], weight
+
+    def objective(self, state):
+        """The objective at the coefficients that `state` would give out."""
+        coef, intercept = (array.copy(order="A") for array in state.result())
+        rows, y, weight = self.visits()
+        with np.errstate(over="ignore", invalid="ignore"):
+            # An epoch of one update with a step of zero.
+            total = run_epoch(
+                self.X, rows, y, weight, self.n_rows, np.zeros(1), self.l1, self.l2,
+                self.loss, coef, intercept, self.fit_intercept, by_blocks=True,
+            )  # fmt: skip
+            return total / self.n_rows + _penalties.value(coef, self.l1, self.l2)
 
     def zero_objective(self):
         """The objective at W = 0, b = 0."""
@@ -168,10 +180,12 @@ def train(
     -------
     Outcome
     """
-    progress = _Progress(state, tol, by_score=score is not None)
+    initial = state.copy()
+    progress = _Progress(initial, tol, by_score=score is not None)
     smallest_step = state.eta * SMALLEST_STEP
     history, reason = [], "max_iter"
-    shuffled = shuffle is not None and batch_size < problem.n_rows
+    full = batch_size == problem.n_rows
+    shuffled = shuffle is not None and not full
     start = perf_counter()
 
     # Overflow is what divergence looks like; it is looked for after each epoch.
@@ -179,6 +193,7 @@ def train(
     with quiet, _solvers.Orders(shuffle, problem.n_rows) as orders:
         for _ in range(max_iter):
             order = orders.draw() if shuffled else None
+            before = state.copy() if full and score is None else None
             record = _epoch(problem, state, batch_size, schedule, order)
             record["seconds"] = perf_counter() - start
             history.append(record)
@@ -189,7 +204,8 @@ def train(
                 record["validation_score"] = score(state)
             if verbose:
                 print(_line(len(history), record))
-            progress.update(state, record)
+            # The objective of one update an epoch is that of the state before it.
+            progress.update(before or state, record)
             if progress.epochs_without_gain >= n_iter_no_change:
                 if not adaptive or state.eta <= smallest_step:
                     reason = "converged"
@@ -202,8 +218,12 @@ def train(
     ratio = history[-1]["objective"] / zero if zero > 0.0 else 0.0
     if not ratio < DIVERGED:
         reason = "diverged"
-    if reason == "diverged" or score is not None:
+    if score is not None:
         state = progress.best
+    elif reason == "diverged":
+        # That an epoch was the best on average does not say how it ended.
+        candidates = (progress.best, initial)
+        state = min(candidates, key=lambda s: np.nan_to_num(problem.objective(s), nan=np.inf))
     return Outcome(state, reason, ratio > POOR, history)
 
 
@@ -211,7 +231,7 @@ class _Progress:
     """The best state so far, and how long ago an epoch gained on it."""
 
     def __init__(self, state, tol, by_score):
-        self.best = state.copy()
+        self.best = state
         self.tol = tol
         self.by_score = by_score
         self.best_value = -np.inf if by_score else np.inf

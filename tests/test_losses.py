@@ -1,0 +1,182 @@
+"""Losses against formulas written independently of them."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.special import expit, xlogy
+from sklearn.metrics import (
+    log_loss,
+    mean_pinball_loss,
+    mean_poisson_deviance,
+)
+
+from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, OneVsRest
+
+PARAMETERS = {"epsilon": 0.3, "quantile": 0.7}
+TABLE = REGRESSION_LOSSES | CLASSIFICATION_LOSSES
+EPS, Q = PARAMETERS["epsilon"], PARAMETERS["quantile"]
+
+FORMULAS = {
+    "squared_error": lambda y, z: (y - z) ** 2 / 2,
+    "huber": lambda y, z: np.where(
+        np.abs(y - z) <= EPS, (y - z) ** 2 / 2, EPS * np.abs(y - z) - EPS**2 / 2
+    ),
+    "absolute_error": lambda y, z: np.abs(y - z),
+    "quantile": lambda y, z: np.maximum(Q * (y - z), (Q - 1) * (y - z)),
+    "epsilon_insensitive": lambda y, z: np.maximum(np.abs(y - z) - EPS, 0),
+    "squared_epsilon_insensitive": lambda y, z: np.maximum(np.abs(y - z) - EPS, 0) ** 2,
+    "poisson": lambda y, z: xlogy(y, y) - y - y * z + np.exp(z),
+    "cauchy": lambda y, z: EPS**2 / 2 * np.log(1 + ((y - z) / EPS) ** 2),
+    "log_loss": lambda y, z: np.logaddexp(0, -y * z),
+    "hinge": lambda y, z: np.maximum(1 - y * z, 0),
+    "squared_hinge": lambda y, z: np.maximum(1 - y * z, 0) ** 2,
+    "modified_huber": lambda y, z: np.where(
+        y * z >= -1, np.maximum(1 - y * z, 0) ** 2, -4 * y * z
+    ),
+    "perceptron": lambda y, z: np.maximum(-y * z, 0),
+}
+
+
+def make(name):
+    cls, parameters = TABLE[name]
+    return cls(*(PARAMETERS[p] for p in parameters))
+
+
+def points(name, n=2000):
+    rng = np.random.default_rng(0)
+    z = rng.normal(scale=3, size=n)
+    if name in CLASSIFICATION_LOSSES and name not in REGRESSION_LOSSES:
+        return rng.choice([-1.0, 1.0], size=n), z
+    if name == "poisson":
+        return rng.poisson(2.0, size=n).astype(float), z
+    return rng.normal(scale=3, size=n), z
+
+
+def test_every_loss_has_a_formula():
+    assert set(FORMULAS) == set(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_value(name):
+    y, z = points(name)
+    value, _ = make(name).value_and_slope(y, z)
+    np.testing.assert_allclose(value, FORMULAS[name](y, z), rtol=1e-12, atol=1e-12)
+    assert np.all(value >= 0)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_slope_is_the_derivative(name):
+    y, z = points(name)
+    step = 1e-6
+    loss = make(name)
+    value_up, slope_up = loss.value_and_slope(y, z + step)
+    value_down, slope_down = loss.value_and_slope(y, z - step)
+    slope = loss.value_and_slope(y, z)[1]
+    smooth = np.abs(slope_up - slope_down) < 1e-2  # no kink in between
+    assert smooth.mean() > 0.99
+    difference = (value_up - value_down) / (2 * step)
+    np.testing.assert_allclose(slope[smooth], difference[smooth], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_bounds_of_slope_and_curvature(name):
+    y, z = points(name)
+    loss = make(name)
+    slope = loss.value_and_slope(y, z)[1]
+    assert np.abs(slope).max() <= loss.max_slope * (1 + 1e-12)
+    step = 1e-4
+    change = np.abs(loss.value_and_slope(y, z + step)[1] - slope)
+    assert np.all(change <= loss.max_curvature * step + 1e-12)
+    if np.isfinite(loss.max_slope):  # and not only bounds
+        wide = loss.value_and_slope(
+            np.ones(2) if name in CLASSIFICATION_LOSSES else np.zeros(2), [-EPS, -50.0]
+        )[1]
+        assert np.abs(wide).max() == pytest.approx(loss.max_slope)
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("magnitude", [1e2, 1e5, 1e20, 1e150])
+def test_extreme_predictions(name, magnitude):
+    loss = make(name)
+    for y in (1.0, -1.0) if name != "poisson" else (0.0, 3.0):
+        value, slope = loss.value_and_slope([y, y], [magnitude, -magnitude])
+        assert not np.any(np.isnan(value)) and not np.any(np.isnan(slope))
+        if name == "poisson":
+            assert np.isfinite(value[1])  # exp(magnitude) is beyond doubles
+            continue
+        assert np.all(np.isfinite(slope))
+        assert np.all(np.isfinite(value))
+        if name in REGRESSION_LOSSES:
+            assert slope[0] > 0 > slope[1]
+        else:
+            assert np.all(slope * y <= 0) and np.any(slope != 0)
+
+
+def test_log_loss_keeps_small_values():
+    loss = make("log_loss")
+    value, slope = loss.value_and_slope([1.0, -1.0, 1.0], [40.0, -40.0, 700.0])
+    np.testing.assert_allclose(value[:2], np.exp(-40.0), rtol=1e-12)
+    np.testing.assert_allclose(slope[:2], [-np.exp(-40.0), np.exp(-40.0)], rtol=1e-12)
+    assert 0 < value[2] < 1e-300
+
+
+def test_values_agree_with_scikit_learn_metrics():
+    y, z = points("poisson")
+    value = make("poisson").value_and_slope(y, z)[0].mean()
+    assert value == pytest.approx(mean_poisson_deviance(y, np.exp(z)) / 2)
+    y, z = points("quantile")
+    value = make("quantile").value_and_slope(y, z)[0].mean()
+    assert value == pytest.approx(mean_pinball_loss(y, z, alpha=Q))
+    y, z = points("log_loss")
+    value = make("log_loss").value_and_slope(y, z)[0].mean()
+    assert value == pytest.approx(log_loss(y, expit(z)))
+
+
+def test_read_only_and_strided_arrays():
+    y, z = points("huber", 40)
+    want = make("huber").value_and_slope(y, z)
+    y.flags.writeable = z.flags.writeable = False
+    for got in (
+        make("huber").value_and_slope(y, z),
+        make("huber").value_and_slope(np.repeat(y, 2)[::2], np.repeat(z, 2)[::2]),
+        make("huber").value_and_slope(y.reshape(5, 8), z.reshape(5, 8)),
+    ):
+        np.testing.assert_array_equal(np.ravel(got[0]), want[0])
+        np.testing.assert_array_equal(np.ravel(got[1]), want[1])
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_pickling(name):
+    y, z = points(name)
+    for loss in (make(name), OneVsRest(make(name)).binary):
+        again = pickle.loads(pickle.dumps(loss))
+        assert type(again) is type(loss)
+        assert again.max_slope == loss.max_slope
+        np.testing.assert_array_equal(
+            again.value_and_slope(y, z), loss.value_and_slope(y, z)
+        )
+    again = pickle.loads(pickle.dumps(OneVsRest(make(name))))
+    assert type(again.binary) is type(make(name))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_curvature_is_finite_and_positive(name):
+    y, _ = points(name)
+    for targets in (y, np.ones(5), np.zeros(5), np.array([0.0, 0, 0, 0, 1e9])):
+        assert 0 < make(name).curvature(targets) < np.inf
+    assert 0 < OneVsRest(make(name)).curvature(np.arange(5.0)) < np.inf
+
+
+def test_curvature_does_not_follow_one_huge_target():
+    y = np.random.default_rng(0).normal(size=1000)
+    usual = make("absolute_error").curvature(y)
+    y[0] = 1e9
+    assert make("absolute_error").curvature(y) == pytest.approx(usual, rel=0.1)
+
+
+def test_poisson_domain_and_link():
+    loss = make("poisson")
+    with pytest.raises(ValueError, match="out of the valid range"):
+        loss.check_targets(np.array([1.0, -1.0]))
+    np.testing.assert_allclose(loss.predict(np.array([0.0, 1.0])), [1.0, np.e])
