@@ -269,6 +269,9 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _check_parameters(self, partial=False):
         """Raise ValueError where parameters, each valid, do not fit together."""
+        if partial:
+            # scikit-learn validates the parameters of the first call only.
+            self._validate_params()
         if partial and self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
         if self.penalty == "elasticnet" and self.l1_ratio is None:

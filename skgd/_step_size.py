@@ -101,34 +101,37 @@ def stable_step(problem, X, batch_size, rng):
             norms *= weight
     largest = smoothness = float(norms.max())
     if batch_size > 1:
-        overall = _largest_eigenvalue(X, rows, weight, problem.fit_intercept, rng)
+        overall = _largest_eigenvalue(
+            X, rows, weight, problem.fit_intercept, rng, np.sqrt(largest) or 1.0
+        )
         smoothness = (
             n * (batch_size - 1) * min(overall, largest) + (n - batch_size) * largest
         ) / (batch_size * (n - 1))
     smoothness = problem.loss.curvature(y) * smoothness + problem.l2
-    # Features of 1e200 and more have no smoothness that a double could hold.
-    return 1.0 / (2.0 * min(smoothness, 1e300)) if smoothness > 0.0 else 1.0
+    # The square of a feature of 1e200 is too large for a double.
+    return 1.0 / (2.0 * min(smoothness, 1e307)) if smoothness > 0.0 else 1.0
 
 
-def _largest_eigenvalue(X, rows, weight, fit_intercept, rng, max_rows=1000, n_iter=20):
+def _largest_eigenvalue(
+    X, rows, weight, fit_intercept, rng, scale, max_rows=1000, n_iter=20
+):
     """Largest eigenvalue of the mean of s_i (x_i, 1)(x_i, 1)' by the power method.
 
-    Of the mean over at most `max_rows` random rows, to be precise.
+    Of the mean over at most `max_rows` random rows, to be precise. The rows are divided
+    by `scale` on the way, so that squares neither overflow nor vanish.
     """
     weight = np.ones(len(rows)) if weight is None else weight
     if len(rows) > max_rows:
         chosen = np.sort(rng.choice(len(rows), max_rows, replace=False))
         rows, weight = rows[chosen], weight[chosen]
-    sample, one = X[rows], float(fit_intercept)
+    sample, one = X[rows] / scale, float(fit_intercept) / scale
     v, v0 = rng.standard_normal(X.shape[1]), rng.standard_normal()
-    eigenvalue = np.inf
-    with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(n_iter):
-            norm = np.hypot(np.linalg.norm(v), v0)
-            if not 0.0 < norm < np.inf:
-                break
-            z = safe_sparse_dot(sample, v / norm) + one * v0 / norm
-            v = safe_sparse_dot(sample.T, weight * z) / len(rows)
-            v0 = one * np.mean(weight * z)
-            eigenvalue = float(np.hypot(np.linalg.norm(v), v0))
-    return eigenvalue
+    eigenvalue = 0.0
+    for _ in range(n_iter):
+        norm = np.hypot(np.linalg.norm(v), v0)
+        if norm == 0.0:
+            break
+        z = weight * (safe_sparse_dot(sample, v / norm) + one * v0 / norm)
+        v, v0 = safe_sparse_dot(sample.T, z) / len(rows), one * np.mean(z)
+        eigenvalue = float(np.hypot(np.linalg.norm(v), v0))
+    return eigenvalue * scale**2
