@@ -442,8 +442,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _train(self, problem, state, X, max_iter, tol, score=None):
         """Train `state` and keep what comes of it. Returns what to warn of, or None."""
-        rng = check_random_state(self.random_state)
-        seed = rng.randint(np.iinfo(np.int32).max)
+        # t is in the seed so that each call of partial_fit has an order of its own.
+        rng = np.random.default_rng([_seed(self.random_state), state.t])
         batch_size = DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
         batch_size = _solvers.rows_per_update(self.solver, batch_size, problem.n_rows)
         learning_rate = self.learning_rate
@@ -472,8 +472,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             tol=tol,
             n_iter_no_change=self.n_iter_no_change,
             adaptive=learning_rate == "adaptive",
-            # t is in the seed so that each call of partial_fit has an order of its own.
-            shuffle=np.random.default_rng([seed, state.t]) if self.shuffle else None,
+            shuffle=rng if self.shuffle else None,
             score=score,
             largest=float(np.finfo(X.dtype).max),
             verbose=self.verbose,
@@ -505,14 +504,18 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             self._average_coef = np.ascontiguousarray(state.average_coef)
             self._average_intercept = state.average_intercept
             self._average_from = state.average
-        history = {key: list(values) for key, values in self.history_.items()}
-        elapsed = history["seconds"][-1] if history else 0.0
-        for record in outcome.history:
-            record["seconds"] += elapsed
-            n_epochs = len(history.get("objective", ()))
-            for key in history.keys() | record.keys():
-                column = history.setdefault(key, [np.nan] * n_epochs)
-                column.append(record.get(key, np.nan))
+        self._extend_history(outcome.history)
+
+    def _extend_history(self, records):
+        """Append records of epochs to history_, whose time and columns go on."""
+        old = self.history_
+        n_before = len(old.get("objective", ()))
+        elapsed = old["seconds"][-1] if old else 0.0
+        history = {}
+        for key in old.keys() | records[0].keys():
+            column = old.get(key, [np.nan] * n_before)
+            history[key] = column + [record.get(key, np.nan) for record in records]
+        history["seconds"][n_before:] = [elapsed + r["seconds"] for r in records]
         self.history_ = history
         self.loss_curve_ = history["objective"]
 
@@ -542,6 +545,12 @@ def _failure(outcome, zero_objective, eta0, stable_step):
             "eta0='auto', or scale the features."
         )
     return message + " Scaling the features or a smaller eta0 may help."
+
+
+def _seed(random_state):
+    if isinstance(random_state, Integral):
+        return random_state
+    return check_random_state(random_state).randint(np.iinfo(np.int32).max)
 
 
 def _check_weights(sample_weight, X):

@@ -106,9 +106,9 @@ ctypedef fused Index:
 
 cdef enum:
     CACHE_LINE = 64     # bytes
-    ROWS_AHEAD = 8      # how far a row is prefetched before it is used
-    COEFS_AHEAD = 8     # and the coefficients of its columns
-    COEFS_NEAR = 65536  # unless there are this few: they stay in cache by themselves
+    ROWS_AHEAD = 12      # how far a row is prefetched before it is used
+    COEFS_AHEAD = 4     # and the coefficients of its columns
+    COEFS_NEAR = 4096  # unless there are this few: they stay in cache by themselves
     LINES_AHEAD = 32    # cache lines of it; the hardware continues from there
     # OpenBLAS runs on the calling thread: vectors below 10,000 elements, matrices
     # times vectors below 9,216, matrix products of at most 262,144 multiplications.
@@ -331,7 +331,7 @@ cdef struct Epoch:
     Py_ssize_t n_updates
     Py_ssize_t batch_size
     const double* steps
-    Py_ssize_t steps_stride     # 0 where one step size serves all updates
+    Py_ssize_t steps_stride     # 0: one step size serves all updates
     double l1
     double l2
     bint fit_intercept
@@ -444,6 +444,37 @@ cdef void flush(Lazy* lazy, Epoch* e, double scale, bint sparse,
             memset(lazy.moment_seen, 0, e.n_features * sizeof(double))
     for j in range(e.n_features * e.n_outputs):
         e.coef[j] *= scale
+
+
+cdef inline void predictions(Epoch* e, Py_ssize_t n_rows, double scale) noexcept nogil:
+    """z = scale * z + b."""
+    cdef Py_ssize_t r, k
+    if e.n_outputs == 1:
+        for r in range(n_rows):
+            e.z[r] = scale * e.z[r] + e.intercept[0]
+    else:
+        for r in range(n_rows):
+            for k in range(e.n_outputs):
+                e.z[r * e.n_outputs + k] = (
+                    scale * e.z[r * e.n_outputs + k] + e.intercept[k]
+                )
+
+
+cdef inline void add_rows(
+    double* total, double factor, const double* rows, Py_ssize_t n_rows,
+    Py_ssize_t n_outputs,
+) noexcept nogil:
+    """total += factor * (sum of rows)."""
+    cdef Py_ssize_t r, k
+    cdef double one = 0.0
+    if n_outputs == 1:
+        for r in range(n_rows):
+            one += rows[r]
+        total[0] += factor * one
+    else:
+        for r in range(n_rows):
+            for k in range(n_outputs):
+                total[k] += factor * rows[r * n_outputs + k]
 
 
 cdef inline double slopes_at(
@@ -560,11 +591,8 @@ cdef double row_loop(
                                  columns[j], update)
             else:
                 x = values + i * stride
-            r = (t - start) * n_outputs
-            row_dot(x, columns, n, coef, n_outputs, z + r)
-            for k in range(n_outputs):
-                z[r + k] = scale * z[r + k] + intercept[k]
-
+            row_dot(x, columns, n, coef, n_outputs, z + (t - start) * n_outputs)
+        predictions(e, stop - start, scale)
         total += slopes_at(loss, e, start, stop - start)
 
         if l2 > 0.0:
@@ -574,23 +602,21 @@ cdef double row_loop(
                 flush(lazy, e, fmax(0.0, scale), sparse, update)
                 scale = 1.0
 
-        factor = -eta if stop - start == 1 else -eta / (stop - start)
+        factor = -eta / (stop - start)
+        if e.fit_intercept:
+            add_rows(intercept, factor, slopes, stop - start, n_outputs)
+        factor /= scale
+        for r in range((stop - start) * n_outputs):
+            slopes[r] *= factor
         for t in range(start, stop):
-            r = (t - start) * n_outputs
-            if e.fit_intercept:
-                for k in range(n_outputs):
-                    intercept[k] += factor * slopes[r + k]
-            for k in range(n_outputs):
-                slopes[r + k] *= factor / scale
-            if stop - start > 1:
-                i = order[t]
-                if sparse:
-                    x = values + indptr[i]
-                    columns = indices + indptr[i]
-                    n = indptr[i + 1] - indptr[i]
-                else:
-                    x = values + i * stride
-            row_add(coef, n_outputs, slopes + r, x, columns, n)
+            i = order[t]
+            if sparse:
+                x = values + indptr[i]
+                columns = indices + indptr[i]
+                n = indptr[i + 1] - indptr[i]
+            else:
+                x = values + i * stride
+            row_add(coef, n_outputs, slopes + (t - start) * n_outputs, x, columns, n)
 
         if l1 > 0.0:
             threshold = eta * l1 / scale
@@ -733,10 +759,7 @@ cdef double block_loop(
                                e.n_order - t, buffer, &row_stride)
                 multiply(block, row_stride, <int> m, <int> n_features, e.coef,
                          <int> n_outputs, outputs_at_once, e.z)
-            for r in range(m):
-                for k in range(n_outputs):
-                    e.z[r * n_outputs + k] += e.intercept[k]
-
+            predictions(e, m, 1.0)
             total += slopes_at(loss, e, t, m)
 
             if by_row:
@@ -753,9 +776,7 @@ cdef double block_loop(
             else:
                 accumulate(block, row_stride, <int> m, <int> n_features, e.slopes,
                            <int> n_outputs, outputs_at_once, gradient)
-            for r in range(m):
-                for k in range(n_outputs):
-                    intercept_gradient[k] += e.slopes[r * n_outputs + k]
+            add_rows(intercept_gradient, 1.0, e.slopes, m, n_outputs)
             t += m
 
         decay = fmax(0.0, 1.0 - eta * e.l2)
@@ -796,7 +817,7 @@ def run_epoch(
     const double[:, ::1] y,
     const double[::1] weight,
     Py_ssize_t batch_size,
-    const double[:] steps,
+    const double[::1] steps,
     double l1,
     double l2,
     Loss loss,
@@ -821,8 +842,8 @@ def run_epoch(
         Their weights.
     batch_size : int
         Rows an update.
-    steps : ndarray of shape (ceil(len(order) / batch_size),)
-        Step size of each update.
+    steps : ndarray of shape (ceil(len(order) / batch_size),) or (1,)
+        Step size of each update, or of all.
     l1, l2 : float
         Strengths of the penalties l1 |W|_1 and l2/2 |W|_F^2.
     loss : Loss
@@ -873,7 +894,7 @@ def run_epoch(
     e.n_updates = n_updates
     e.batch_size = batch_size
     e.steps = &steps[0]
-    e.steps_stride = steps.strides[0] // <Py_ssize_t> sizeof(double)
+    e.steps_stride = 0 if steps.shape[0] == 1 else 1
     e.l1 = l1
     e.l2 = l2
     e.fit_intercept = fit_intercept

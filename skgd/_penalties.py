@@ -17,6 +17,5 @@ def value(coef, l1, l2):
     if l1:
         total += l1 * np.abs(coef).sum()
     if l2:
-        flat = coef.ravel(order="K")
-        total += 0.5 * l2 * (flat @ flat)
+        total += 0.5 * l2 * np.vdot(coef, coef)
     return float(total)

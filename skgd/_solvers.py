@@ -25,12 +25,27 @@ def by_blocks(X, batch_size, n_outputs):
 
     A block update touches all of W. On sparse rows that is worth it once a batch
     holds as many values as there are features; the row kernel's slopes, of which it
-    keeps a whole batch, then never take more memory than W. On dense rows, one
-    output: examples/bench_epoch.py --kernels. Several outputs share their products.
+    keeps a whole batch, then never take more memory than W.
+
+    On dense rows, ms of an epoch by row / by block kernel, shuffled, for a batch size
+    of 1, 4, 16 and 64 (examples/bench_epoch.py --kernels, 2 cores of an AMD EPYC):
+
+        1,000,000 x 10,   K =  1    22/263    25/42     36/34    28/23
+        1,000,000 x 10,   K = 10    187/544   162/124   132/96   178/97
+        200,000 x 100,    K =  1    30/100    27/33     28/26    28/24
+        200,000 x 100,    K =  4    39/148    41/32     45/25    54/31
+        20,000 x 1000,    K =  1    18/34     17/23     17/22    22/31
+        20,000 x 1000,    K = 10    65/144    70/61     69/40    68/36
+
+    Several outputs share the products of a block. For one output, copying long rows
+    next to each other takes longer than it saves, except where all rows are visited
+    in order, which needs no copy.
     """
     if X.sparse:
         return batch_size > 1 and batch_size * X.mean_stored >= X.n_features
-    return batch_size >= (64 if n_outputs == 1 else 8)
+    if n_outputs > 1:
+        return batch_size >= 8
+    return batch_size >= (16 if X.n_features <= 256 else 1024)
 
 
 class Orders:

@@ -1,7 +1,7 @@
 """Step sizes: schedules as functions of the update number t, and their start.
 
 A schedule is called as `schedule(t, eta0)` with an array t of update numbers, the
-first being 1, and returns an array of step sizes that broadcasts to it.
+first being 1. It returns an array of step sizes: one for each, or one for all.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from sklearn.utils.extmath import row_norms, safe_sparse_dot
 
 
 def constant(t, eta0):
-    return np.broadcast_to(np.float64(eta0), np.shape(t))
+    return np.array([eta0])
 
 
 class InverseScaling:
@@ -45,7 +45,7 @@ class Checked:
 
     def __call__(self, t, eta0):
         eta = np.asarray(self.function(t, eta0), dtype=np.float64)
-        if eta.ndim > 1 or (eta.ndim == 1 and eta.shape != t.shape):
+        if eta.shape not in ((), t.shape):
             raise ValueError(
                 "A callable learning_rate must return one step size for each update: "
                 f"expected shape {t.shape}, got {eta.shape}."
@@ -54,7 +54,7 @@ class Checked:
             raise ValueError(
                 "A callable learning_rate must return finite, nonnegative step sizes."
             )
-        return np.broadcast_to(eta, t.shape)
+        return np.atleast_1d(eta)
 
 
 def make_schedule(learning_rate, power_t, alpha):
@@ -86,7 +86,7 @@ def stable_step(problem, X, batch_size, rng):
     X : ndarray or CSR of shape (n, p)
     batch_size : int
         Rows an update, at most the training rows.
-    rng : RandomState
+    rng : Generator
 
     Returns
     -------
@@ -100,7 +100,7 @@ def stable_step(problem, X, batch_size, rng):
         if weight is not None:
             norms *= weight
     largest = smoothness = float(norms.max())
-    if batch_size > 1:
+    if batch_size > 1 and np.isfinite(largest):
         overall = _largest_eigenvalue(
             X, rows, weight, problem.fit_intercept, rng, np.sqrt(largest) or 1.0
         )

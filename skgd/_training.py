@@ -104,16 +104,25 @@ class State:
 
     def within(self, largest):
         """Whether all coefficients are finite and at most `largest`."""
-        return all(
-            np.abs(array).max() <= largest for array in (self.coef, self.intercept)
-        )
+        arrays = (self.coef, self.intercept)
+        # A sum of squares, quick to get, settles it nearly always.
+        if sum(np.vdot(array, array) for array in arrays) < min(largest, 1e150) ** 2:
+            return True
+        return all(np.abs(array).max() <= largest for array in arrays)
 
     def copy(self):
-        fields = {
-            name: value.copy(order="A") if isinstance(value, np.ndarray) else value
-            for name, value in vars(self).items()
-        }
-        return State(**fields)
+        def copied(array):
+            return None if array is None else array.copy(order="A")
+
+        return State(
+            copied(self.coef),
+            copied(self.intercept),
+            self.t,
+            self.eta,
+            self.average,
+            copied(self.average_coef),
+            copied(self.average_intercept),
+        )
 
 
 @dataclass
@@ -186,6 +195,7 @@ def train(
     history, reason = [], "max_iter"
     full = batch_size == problem.n_rows
     shuffled = shuffle is not None and not full
+    penalty = _penalties.value(state.coef, problem.l1, problem.l2)
     start = perf_counter()
 
     # Overflow is what divergence looks like; it is looked for after each epoch.
@@ -194,8 +204,15 @@ def train(
         for _ in range(max_iter):
             order = orders.draw() if shuffled else None
             before = state.copy() if full and score is None else None
-            record = _epoch(problem, state, batch_size, schedule, order)
-            record["seconds"] = perf_counter() - start
+            t, penalty_before = state.t, penalty
+            loss, eta = _solvers.epoch(problem, state, batch_size, schedule, order)
+            penalty = _penalties.value(state.coef, problem.l1, problem.l2)
+            record = {
+                "objective": loss + _mean_penalty(penalty_before, penalty, state.t - t),
+                "eta": eta,
+                "n_updates": state.t - 1,
+                "seconds": perf_counter() - start,
+            }
             history.append(record)
             if not (np.isfinite(record["objective"]) and state.within(largest)):
                 reason = "diverged"
@@ -254,16 +271,12 @@ class _Progress:
             self.epochs_without_gain += 1
 
 
-def _epoch(problem, state, batch_size, schedule, order):
-    t = state.t
-    before = _penalties.value(state.coef, problem.l1, problem.l2)
-    loss, eta = _solvers.epoch(problem, state, batch_size, schedule, order)
-    after = _penalties.value(state.coef, problem.l1, problem.l2)
-    n_updates = state.t - t
-    # The loss is a mean over the iterates before each update. So is this penalty, if it
-    # moves linearly; with one update an epoch both are exact.
-    penalty = before + (after - before) * (n_updates - 1) / (2 * n_updates)
-    return {"objective": loss + penalty, "eta": eta, "n_updates": state.t - 1}
+def _mean_penalty(before, after, n_updates):
+    """Mean over the iterates before each update, if the penalty moves linearly.
+
+    The loss is such a mean. With one update an epoch, both are exact.
+    """
+    return before + (after - before) * (n_updates - 1) / (2 * n_updates)
 
 
 def _line(epoch, record):
