@@ -92,16 +92,14 @@ def compare(title, X, y, classify, turns):
             times[name].append(epoch_seconds(model, X, y))
         times["products"].append(products(X, y))
     medians = {name: statistics.median(values) for name, values in times.items()}
-    peer, *_ = candidates
-    print(
-        f"{title:28} {peer[:4] + '.' + peer[3:6]:>8} {1e3 * medians[peer]:7.1f}"
-        + "".join(
-            f"{1e3 * medians[name]:8.1f} ({medians[peer] / medians[name]:4.1f}x)"
-            for name in ("sgd", "minibatch", "batch")
-        )
-        + f"{1e3 * medians['products']:8.1f} ({medians['batch'] / medians['products']:4.2f})",
-        flush=True,
-    )
+    peer, *ours = candidates
+    cells = [f"{1e3 * medians[peer]:.0f}"]
+    cells += [
+        f"{1e3 * medians[name]:.0f} ({medians[peer] / medians[name]:.1f}x)"
+        for name in ours
+    ]
+    cells.append(f"{1e3 * medians['products']:.0f}")
+    print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
 
 
 def compare_small(turns):
@@ -118,7 +116,7 @@ def compare_small(turns):
         medians = {name: statistics.median(values) for name, values in times.items()}
         peer = medians.pop("SGDRegressor")
         print(
-            f"100 x 5, fit of {epochs:3} epochs     {1e3 * peer:7.2f} ms"
+            f"100 x 5, {epochs:3} epochs   SGDRegressor {1e3 * peer:.2f} ms"
             + "".join(
                 f"   {name} {1e3 * value:.2f} ms ({peer / value:.2f}x)"
                 for name, value in medians.items()
@@ -137,10 +135,10 @@ def memory(title, X, y, classify):
         tracemalloc.stop()
         n, p = X.shape
         parts.append(
-            f"{name} {peak / 1e6:.1f} MB = {100 * peak / size:.1f} % of X, "
-            f"{peak / (8 * (n + p)):.1f} x 8 (n + p)"
+            f"{name} {peak / 1e6:.1f} MB ({100 * peak / size:.1f} % of X, "
+            f"{peak / (8 * (n + p)):.1f} doubles a row and feature)"
         )
-    print(f"{title:28} X {size / 1e6:.0f} MB; peak beyond it: " + "; ".join(parts))
+    return f"{title}: X {size / 1e6:.0f} MB, peak beyond it: " + "; ".join(parts)
 
 
 def kernels(scale, turns):
@@ -183,21 +181,24 @@ def main():
     if options.kernels:
         return kernels(scale, turns)
 
-    print("ms an epoch; (times faster than scikit-learn); last column: X @ w plus X.T @ r,")
-    print("(batch as a multiple of it)\n")
-    print(f"{'':28} {'sklearn':>16}{'sgd':>16}{'minibatch 32':>16}{'batch':>16}{'products':>16}")
+    notes = []
+    print("Milliseconds an epoch (times as fast as scikit-learn)\n")
+    print("| data | scikit-learn | sgd | minibatch, 32 rows | batch | X @ w, X.T @ r |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for n, p in ((1_000_000, 10), (400_000, 54), (200_000, 100), (200_000, 1000)):
         n //= scale
         X, y = dense(n, p)
         compare(f"{n:,} x {p}", X, y, False, turns)
         if p == 100:
-            memory("", X, y, False)
+            notes.append(memory(f"{n:,} x {p}", X, y, False))
             compare(f"{n:,} x {p} float32", X.astype(np.float32), y, False, turns)
     for n, p, nnz in ((400_000, 47_000, 75), (1_000_000, 1_000_000, 20)):
         n //= scale
         X, y = sparse(n, p, nnz)
-        compare(f"CSR {n:,} x {p:,}, {nnz}", X, y, True, turns)
-        memory("", X, y, True)
+        compare(f"CSR {n:,} x {p:,}, {nnz} a row", X, y, True, turns)
+        notes.append(memory(f"CSR {n:,} x {p:,}", X, y, True))
+    print("\nMemory\n", *notes, sep="\n")
+    print("\nSmall data, whole fits\n")
     compare_small(turns)
 
 

@@ -79,7 +79,10 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
 
     _parameter_constraints: dict = {
         "solver": [StrOptions({"batch", "minibatch", "sgd"})],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
@@ -333,9 +336,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             fit_intercept=self.fit_intercept,
         )
 
-    def _validation(
-        self, X, y, sample_weight, rows, X_val, y_val, sample_weight_val
-    ):
+    def _validation(self, X, y, sample_weight, rows, X_val, y_val, sample_weight_val):
         """Rows to train on, and the function that scores a state (or None)."""
         if X_val is None and y_val is not None:
             raise ValueError("y_val is provided, but X_val was not provided.")
@@ -444,7 +445,9 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         """Train `state` and keep what comes of it. Returns what to warn of, or None."""
         # t is in the seed so that each call of partial_fit has an order of its own.
         rng = np.random.default_rng([_seed(self.random_state), state.t])
-        batch_size = DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
+        batch_size = (
+            DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
+        )
         batch_size = _solvers.rows_per_update(self.solver, batch_size, problem.n_rows)
         learning_rate = self.learning_rate
         if learning_rate == "auto":
@@ -529,8 +532,8 @@ def _failure(outcome, zero_objective, eta0, stable_step):
     last = outcome.history[-1]["objective"]
     if outcome.reason == "diverged":
         message = (
-            f"Gradient descent diverged in epoch {len(outcome.history)}, at an objective "
-            f"of {last:.3g}. The best coefficients seen are kept."
+            f"Gradient descent diverged in epoch {len(outcome.history)}, at an "
+            f"objective of {last:.3g}. The best coefficients seen are kept."
         )
     else:
         message = OUT_OF_EPOCHS + " " if outcome.reason == "max_iter" else ""
@@ -1136,11 +1139,11 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         super()._check_parameters(partial)
         if partial and self.class_weight == "balanced":
             raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit. In order to "
-                "use 'balanced' weights, use compute_class_weight('balanced', "
-                "classes=classes, y=y). In place of y you can use a large enough sample "
-                "of the full training set target to properly estimate the class "
-                "frequency distributions. Pass the resulting weights as the "
+                "class_weight 'balanced' is not supported for partial_fit. In order "
+                "to use 'balanced' weights, use compute_class_weight('balanced', "
+                "classes=classes, y=y). In place of y you can use a large enough "
+                "sample of the full training set target to properly estimate the "
+                "class frequency distributions. Pass the resulting weights as the "
                 "class_weight parameter."
             )
 

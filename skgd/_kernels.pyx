@@ -60,7 +60,8 @@ cdef extern from *:
        version is chosen when the module is loaded. */
     #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11 \
             && defined(__x86_64__) && defined(__GLIBC__)
-    #define SKGD_VECTOR static __attribute__((target_clones("arch=x86-64-v3", "default")))
+    #define SKGD_VECTOR \
+        static __attribute__((target_clones("arch=x86-64-v3", "default")))
     #else
     #define SKGD_VECTOR static
     #endif
@@ -420,7 +421,9 @@ cdef void catch_up(
                     a = lazy.history[3 * low - 2]
                     c = lazy.history[3 * low - 1]
             if a > a_seen:
-                v_sum[k] += copysign((a - a_seen) * (size + u_seen) - (c - c_seen), v[k])
+                a -= a_seen
+                c -= c_seen
+                v_sum[k] += copysign(a * (size + u_seen) - c, v[k])
     if missed > 0.0:
         for k in range(n_outputs):
             v[k] = shrink(v[k], missed)
@@ -725,7 +728,7 @@ cdef double block_loop(
     cdef Py_ssize_t n_features = e.n_features
     cdef Py_ssize_t n = n_features
     cdef Py_ssize_t update, start, stop, t, i, j, k, r, m
-    cdef double total = 0.0, eta, decay, factor, threshold, w
+    cdef double total = 0.0, eta, decay, factor, threshold
     cdef double* intercept_gradient = gradient + n_outputs * n_features
     cdef const Values* x = NULL
     cdef const Index* columns = NULL
@@ -915,14 +918,14 @@ def run_epoch(
                          &seen[0], &gradient[0])
     else:
         memset(&lazy, 0, sizeof(Lazy))
-        if X.sparse:
+        if X.sparse and (averaging or l1 > 0):
             seen = np.zeros(3 * n_features)
-            history = np.empty(3 * n_updates if averaging and l1 > 0 else 0)
             if l1 > 0:
                 lazy.threshold_seen = &seen[0]
             if averaging:
                 lazy.weight_seen = &seen[n_features]
             if averaging and l1 > 0:
+                history = np.empty(3 * n_updates)
                 lazy.moment_seen = &seen[2 * n_features]
                 lazy.history = &history[0]
         total = dispatch(X, loss, &e, &lazy, 0, 0, NULL, NULL)

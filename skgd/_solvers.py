@@ -74,7 +74,9 @@ class Orders:
     def draw(self):
         if self.executor is None:
             return self.generator.permutation(self.n_rows)
-        ready = self.next or self.executor.submit(self.generator.permutation, self.n_rows)
+        ready = self.next or self.executor.submit(
+            self.generator.permutation, self.n_rows
+        )
         order = ready.result()
         self.next = self.executor.submit(self.generator.permutation, self.n_rows)
         return order

@@ -108,7 +108,10 @@ class State:
         # A sum of squares, quick to get, settles it nearly always.
         if sum(np.vdot(array, array) for array in arrays) < min(largest, 1e150) ** 2:
             return True
-        return all(np.abs(array).max() <= largest for array in arrays)
+        return all(
+            np.isfinite(array).all() and np.abs(array).max() <= largest
+            for array in arrays
+        )
 
     def copy(self):
         def copied(array):
@@ -152,7 +155,7 @@ def train(
     adaptive=False,
     shuffle=None,
     score=None,
-    largest=np.finfo(np.float64).max,
+    largest=np.inf,
     verbose=0,
 ):
     """Run epochs until the objective, or the validation score, stops improving.
@@ -240,7 +243,9 @@ def train(
     elif reason == "diverged":
         # That an epoch was the best on average does not say how it ended.
         candidates = (progress.best, initial)
-        state = min(candidates, key=lambda s: np.nan_to_num(problem.objective(s), nan=np.inf))
+        state = min(
+            candidates, key=lambda s: np.nan_to_num(problem.objective(s), nan=np.inf)
+        )
     return Outcome(state, reason, ratio > POOR, history)
 
 

@@ -6,7 +6,9 @@ import numpy as np
 def objective(W, b, X, Y, s, loss, l1, l2):
     """Mean weighted loss plus penalty; `loss(Y, Z)` returns values and slopes."""
     values, _ = loss(Y, X @ W.T + b)
-    return np.mean(s * values.sum(axis=1)) + l1 * np.abs(W).sum() + l2 / 2 * (W**2).sum()
+    return (
+        np.mean(s * values.sum(axis=1)) + l1 * np.abs(W).sum() + l2 / 2 * (W**2).sum()
+    )
 
 
 def epoch(W, b, X, Y, s, order, batch_size, steps, loss, l1, l2, fit_intercept=True):

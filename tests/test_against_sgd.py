@@ -8,9 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 SHARED_REGRESSION = ("squared_error", "huber", "epsilon_insensitive",
                      "squared_epsilon_insensitive")  # fmt: skip

@@ -8,9 +8,7 @@ from sklearn.linear_model import Ridge
 
 from skgd import GDClassifier, GDRegressor
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 SOLVERS = ("batch", "minibatch", "sgd")
 rng = np.random.default_rng(0)
@@ -150,7 +148,9 @@ def test_bad_targets_of_the_regressor(y, message):
 
 
 def test_negative_counts():
-    with pytest.raises(ValueError, match="out of the valid range of the loss 'poisson'"):
+    with pytest.raises(
+        ValueError, match="out of the valid range of the loss 'poisson'"
+    ):
         GDRegressor("poisson").fit(X, Y)
 
 
@@ -191,7 +191,9 @@ def test_bad_class_weights():
         with pytest.raises(ValueError, match=message):
             GDClassifier(class_weight=weights).fit(X, LABELS)
     with pytest.raises(ValueError, match="'balanced' is not supported for partial_fit"):
-        GDClassifier(class_weight="balanced").partial_fit(X, LABELS, classes=["no", "yes"])
+        GDClassifier(class_weight="balanced").partial_fit(
+            X, LABELS, classes=["no", "yes"]
+        )
 
 
 def test_bad_validation_splits():
@@ -273,7 +275,9 @@ def test_csr_that_is_not_canonical(solver, penalty):
     messy = unsorted_with_duplicates()
     assert not messy.has_canonical_format
     data = messy.data.copy()
-    parameters = dict(solver=solver, penalty=penalty, alpha=0.1, eta0=0.01, average=True)
+    parameters = dict(
+        solver=solver, penalty=penalty, alpha=0.1, eta0=0.01, average=True
+    )
     model = GDRegressor(max_iter=5, random_state=0, **parameters)
     want = clone(model).fit(X, Y)
     np.testing.assert_allclose(model.fit(messy, Y).coef_, want.coef_, rtol=1e-10)
@@ -293,7 +297,9 @@ def test_integers_booleans_and_lists():
     integers = np.round(3 * X).astype(int)
     want = clone(model).fit(integers.astype(float), Y).coef_
     np.testing.assert_array_equal(clone(model).fit(integers, Y).coef_, want)
-    np.testing.assert_array_equal(clone(model).fit(integers.tolist(), list(Y)).coef_, want)
+    np.testing.assert_array_equal(
+        clone(model).fit(integers.tolist(), list(Y)).coef_, want
+    )
     assert clone(model).fit(X > 0, Y > 0).coef_.dtype == np.float64
 
 

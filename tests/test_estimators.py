@@ -184,7 +184,9 @@ def test_batch_reaches_the_optimum_of_the_quantile_loss():
 
     def objective(model):
         r = y - model.predict(X)
-        return np.mean(np.maximum(0.8 * r, -0.2 * r)) + alpha * np.abs(model.coef_).sum()
+        return (
+            np.mean(np.maximum(0.8 * r, -0.2 * r)) + alpha * np.abs(model.coef_).sum()
+        )
 
     assert objective(ours) < objective(peer) * (1 + 1e-3)
     np.testing.assert_allclose(ours.coef_, peer.coef_, atol=0.02)
@@ -247,7 +249,9 @@ def test_integer_weights_are_repeated_rows_for_batch(cls, loss, data):
 def test_balanced_classes_count_weights_as_rows():
     X, y = classification()
     s = np.random.default_rng(1).integers(0, 4, size=len(y))
-    model = GDClassifier(solver="batch", eta0=0.05, max_iter=20, class_weight="balanced")
+    model = GDClassifier(
+        solver="batch", eta0=0.05, max_iter=20, class_weight="balanced"
+    )
     weighted = clone(model).fit(X, y, sample_weight=s)
     repeated = clone(model).fit(np.repeat(X, s, axis=0), np.repeat(y, s))
     assert_same(weighted, repeated, 1e-11)
@@ -481,7 +485,9 @@ def test_warm_start_goes_on_after_sparsify():
     X, y = classification()
     model = GDClassifier(penalty="l1", alpha=0.05, warm_start=True, random_state=0)
     model.fit(X, y)
-    want = clone(model).fit(X, y, coef_init=model.coef_, intercept_init=model.intercept_)
+    want = clone(model).fit(
+        X, y, coef_init=model.coef_, intercept_init=model.intercept_
+    )
     model.sparsify()
     assert sp.issparse(model.coef_)
     predicted = model.predict(X)
@@ -740,7 +746,9 @@ def test_callable_schedule():
         random_state=0,
     )  # fmt: skip
     model.fit(X, y)
-    np.testing.assert_array_equal(np.concatenate([t for t, _ in seen]), np.arange(1, 241))
+    np.testing.assert_array_equal(
+        np.concatenate([t for t, _ in seen]), np.arange(1, 241)
+    )
     same = clone(model).set_params(learning_rate="invscaling", power_t=0.5).fit(X, y)
     assert_same(model, same)
     clone(model).set_params(learning_rate=lambda t, eta0: eta0).fit(X, y)
@@ -748,7 +756,9 @@ def test_callable_schedule():
 
 def test_adaptive_lowers_the_step_and_ends():
     X, y = regression()
-    model = GDRegressor(solver="sgd", eta0=0.1, learning_rate="adaptive", random_state=0)
+    model = GDRegressor(
+        solver="sgd", eta0=0.1, learning_rate="adaptive", random_state=0
+    )
     model.fit(X, y)
     steps = np.unique(model.history_["eta"])[::-1]
     np.testing.assert_allclose(steps[:-1] / steps[1:], 5.0)

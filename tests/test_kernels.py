@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import reference
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import reference
 from skgd._kernels import Rows, run_epoch, zero_loss
 from skgd._losses import (
     CLASSIFICATION_LOSSES,
@@ -20,7 +20,12 @@ LOSSES = {
     for name, (cls, parameters) in (REGRESSION_LOSSES | CLASSIFICATION_LOSSES).items()
 }
 STORAGES = ["dense", "csr32", "csr64"]
-PENALTIES = {"none": (0.0, 0.0), "l2": (0.0, 0.1), "l1": (0.05, 0.0), "both": (0.05, 0.3)}
+PENALTIES = {
+    "none": (0.0, 0.0),
+    "l2": (0.0, 0.1),
+    "l1": (0.05, 0.0),
+    "both": (0.05, 0.3),
+}
 
 
 def make_data(n=13, p=7, n_outputs=1, loss="squared_error", seed=0, density=0.5):
@@ -45,7 +50,9 @@ def stored(X, storage):
     return csr
 
 
-def run(X, Y, s, order, batch_size, steps, l1, l2, loss, W, b, intercept=True, **kwargs):
+def run(
+    X, Y, s, order, batch_size, steps, l1, l2, loss, W, b, intercept=True, **kwargs
+):
     rows = Rows(X)
     W, b = np.array(W, order=rows.order), np.array(b)
     if kwargs.get("coef_sum") is not None:
@@ -84,7 +91,17 @@ def test_epoch_equals_reference(
         n_updates = -(-len(order) // batch_size)
         steps = 0.1 / np.arange(1, n_updates + 1) ** 0.5
         iterates, total = reference.epoch(
-            W, b, X, Y, s, order, batch_size, steps, function.value_and_slope, l1, l2,
+            W,
+            b,
+            X,
+            Y,
+            s,
+            order,
+            batch_size,
+            steps,
+            function.value_and_slope,
+            l1,
+            l2,
             intercept,
         )
         average_from = n_updates // 3
@@ -99,8 +116,20 @@ def test_epoch_equals_reference(
                         average_from=average_from,
                     )
                 W1, b1, total1, W_sum, b_sum = run(
-                    stored(X, storage), Y, s if weighted else None, order, batch_size,
-                    steps, l1, l2, function, W, b, intercept, by_blocks=by_blocks, **sums,
+                    stored(X, storage),
+                    Y,
+                    s if weighted else None,
+                    order,
+                    batch_size,
+                    steps,
+                    l1,
+                    l2,
+                    function,
+                    W,
+                    b,
+                    intercept,
+                    by_blocks=by_blocks,
+                    **sums,
                 )
                 assert_close(W1, iterates[-1][0])
                 assert_close(b1, iterates[-1][1])
@@ -250,9 +279,7 @@ def test_more_features_than_one_product_holds(p, n_outputs, dtype):
             W, b, X, Y, np.ones(6), *args, loss.value_and_slope, 0, 0.1
         )
         for by_blocks in (False, True):
-            W1, b1, *_ = run(
-                X, Y, None, *args, 0, 0.1, loss, W, b, by_blocks=by_blocks
-            )
+            W1, b1, *_ = run(X, Y, None, *args, 0, 0.1, loss, W, b, by_blocks=by_blocks)
             assert_close(W1, iterates[-1][0], 1e-10)
             assert_close(b1, iterates[-1][1], 1e-10)
 
@@ -281,8 +308,8 @@ def test_nan_is_not_hidden_by_the_threshold():
     for storage in STORAGES:
         for by_blocks in (False, True):
             W1, *_ = run(
-                stored(X, storage), Y, None, np.arange(13), 2, np.full(7, 0.1), 0.1, 0.1,
-                LOSSES["squared_error"], W, b, by_blocks=by_blocks,
+                stored(X, storage), Y, None, np.arange(13), 2, np.full(7, 0.1), 0.1,
+                0.1, LOSSES["squared_error"], W, b, by_blocks=by_blocks,
             )  # fmt: skip
             assert np.isnan(W1[0, 0])
 
