@@ -338,8 +338,9 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _validation(self, X, y, sample_weight, rows, X_val, y_val, sample_weight_val):
         """Rows to train on, and the function that scores a state (or None)."""
-        if X_val is None and y_val is not None:
-            raise ValueError("y_val is provided, but X_val was not provided.")
+        for name, value in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
+            if X_val is None and value is not None:
+                raise ValueError(f"{name} is provided, but X_val was not provided.")
         if X_val is not None and y_val is None:
             raise ValueError("X_val is provided, but y_val was not provided.")
         if X_val is not None and not self.early_stopping:
@@ -397,21 +398,9 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         coef = np.zeros(shape, order=X.order)
         intercept = np.zeros(shape[0])
         if coef_init is not None:
-            coef_init = np.asarray(coef_init, dtype=np.float64)
-            if coef_init.shape != shape and (
-                shape[0] > 1 or coef_init.shape != shape[1:]
-            ):
-                raise ValueError("Provided coef_init does not match dataset.")
-            assert_all_finite(coef_init, input_name="coef_init")
-            coef[:] = coef_init
+            coef[:] = _shaped(coef_init, coef.shape, "coef_init")
         if intercept_init is not None:
-            intercept_init = np.asarray(intercept_init, dtype=np.float64)
-            if intercept_init.shape != shape[:1] and (
-                shape[0] > 1 or intercept_init.shape != ()
-            ):
-                raise ValueError("Provided intercept_init does not match dataset.")
-            assert_all_finite(intercept_init, input_name="intercept_init")
-            intercept[:] = intercept_init
+            intercept[:] = _shaped(intercept_init, intercept.shape, "intercept_init")
         state = State(coef, intercept)
         state.start_average(self._average_from_parameter())
         self.history_, self.loss_curve_ = {}, []
@@ -421,11 +410,12 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         """The state that the last call of fit or partial_fit left."""
         average = self._average_from_parameter()
         resumed = average and hasattr(self, "_average_coef")
-        coef = self._standard_coef if resumed else np.atleast_2d(_dense(self.coef_))
+        coef = self._standard_coef if resumed else _dense(self.coef_)
         intercept = self._standard_intercept if resumed else self.intercept_
+        shape = (self._n_outputs, X.n_features)
         state = State(
-            np.array(coef, dtype=np.float64, order=X.order),
-            np.array(intercept, dtype=np.float64),
+            np.array(_shaped(coef, shape, "coef_"), order=X.order),
+            np.array(_shaped(intercept, shape[:1], "intercept_")),
             t=self.t_,
             eta=self._eta,
         )
@@ -511,15 +501,14 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _extend_history(self, records):
         """Append records of epochs to history_, whose time and columns go on."""
-        old = self.history_
-        n_before = len(old.get("objective", ()))
-        elapsed = old["seconds"][-1] if old else 0.0
-        history = {}
-        for key in old.keys() | records[0].keys():
-            column = old.get(key, [np.nan] * n_before)
-            history[key] = column + [record.get(key, np.nan) for record in records]
-        history["seconds"][n_before:] = [elapsed + r["seconds"] for r in records]
-        self.history_ = history
+        history = self.history_
+        n_before = len(history.get("objective", ()))
+        elapsed = history["seconds"][-1] if n_before else 0.0
+        for record in records:
+            record["seconds"] += elapsed
+        for key in [*history, *(key for key in records[0] if key not in history)]:
+            column = history.setdefault(key, [np.nan] * n_before)
+            column.extend(record.get(key, np.nan) for record in records)
         self.loss_curve_ = history["objective"]
 
     def _shape_coef(self, coef):
@@ -571,6 +560,17 @@ def _positive(weight):
     if weight is None or np.all(weight > 0):
         return None
     return np.flatnonzero(weight)
+
+
+def _shaped(array, shape, name):
+    """`array` as float64 of `shape`, whose first axis may lack if it has length 1."""
+    array = np.asarray(array, dtype=np.float64)
+    if array.shape == shape[1:] and shape[0] == 1:
+        array = array[None]
+    if array.shape != shape:
+        raise ValueError(f"Provided {name} does not match dataset.")
+    assert_all_finite(array, input_name=name)
+    return array
 
 
 def _dense(coef):

@@ -12,13 +12,15 @@ step size an update, and apply to every batch B the update
 
 where R and r are means over B of the slopes times the rows. They differ in how:
 
-- `row_epoch` goes row by row and adds each row to W directly. The decay by L2 is
-  kept in one scalar (W = scale * V). On sparse rows, the L1 threshold and the
-  running average are lazy too: a feature is brought up to date when a row holds
-  it (see `catch_up`), so that an update costs nothing for features that are
-  absent. Nothing lazy survives the epoch.
-- `block_epoch` takes a batch as blocks of rows that stay in cache, sums the
-  gradient over the blocks with matrix products and then makes one dense update.
+- The row kernel (`row_loop`, and `plain_loop` for its simplest case) goes row by row
+  and adds each row to W directly. The decay by L2 is kept in one scalar
+  (W = scale * V). On sparse rows, the L1 threshold and the running average are lazy
+  too: a feature is brought up to date when a row holds it (see `catch_up`), so that
+  an update costs nothing for features that are absent. Nothing lazy survives the
+  epoch.
+- The block kernel (`block_loop`) takes a batch as blocks of rows that stay in cache,
+  sums the gradient over the blocks with matrix products and then makes one dense
+  update.
 
 Storage and dtype of X are known here and nowhere else: `Rows` holds pointers, and
 `Values` x `Index` are the only fused types. Everything but X is double.
@@ -31,6 +33,7 @@ All products are small enough for OpenBLAS to run them on the calling thread. So
 sums do not depend on the number of threads, and no time goes into waking any.
 """
 
+from libc.limits cimport INT_MAX
 from libc.math cimport copysign, fabs, fmax
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memset
@@ -106,14 +109,13 @@ ctypedef fused Index:
     int64_t
 
 cdef enum:
-    CACHE_LINE = 64     # bytes
-    ROWS_AHEAD = 12      # how far a row is prefetched before it is used
-    COEFS_AHEAD = 4     # and the coefficients of its columns
-    COEFS_NEAR = 4096  # unless there are this few: they stay in cache by themselves
-    LINES_AHEAD = 32    # cache lines of it; the hardware continues from there
-    # OpenBLAS runs on the calling thread: vectors below 10,000 elements, matrices
-    # times vectors below 9,216, matrix products of at most 262,144 multiplications.
-    VECTOR_SIZE = 8192
+    CACHE_LINE = 64         # bytes
+    ROWS_AHEAD = 12         # how far a row is prefetched before it is used,
+    LINES_AHEAD = 32        # and how many lines of it; the hardware goes on from there
+    COEFS_AHEAD = 4         # how far the coefficients of a sparse row are,
+    COEFS_NEAR = 4096       # if there are more than this: few stay in cache anyway
+    # OpenBLAS runs on the calling thread: matrices times vectors below 9,216 elements,
+    # matrix products of at most 262,144 multiplications.
     MATRIX_SIZE = 9000
     PRODUCT_SIZE = 262144
     CACHED_VALUES = 65536   # values of X in a block; half a megabyte of doubles
@@ -656,7 +658,8 @@ cdef inline const double* gather(
 ) noexcept nogil:
     """Rows as doubles next to each other: X itself if they are, else a copy."""
     cdef Py_ssize_t r, j
-    cdef bint in_place = Values is double
+    # BLAS wants rows that lie behind each other and do not overlap.
+    cdef bint in_place = Values is double and n_features <= stride <= INT_MAX
     cdef const Values* x
     if Values is double:
         for r in range(1, n_rows):
@@ -686,8 +689,10 @@ cdef void multiply(
     cdef int size, step = 1
     cdef int k = 0
     if n_outputs == 1:
+        # Not by beta = 0, with which some BLAS let a NaN in z through.
+        memset(z, 0, n_rows * sizeof(double))
         dgemv(b"T", &n_features, &n_rows, &one, <double*> x, &row_stride,
-              <double*> coef, &step, &zero, z, &step)
+              <double*> coef, &step, &one, z, &step)
         return
     while k < n_outputs:
         size = min(outputs_at_once, n_outputs - k)
@@ -879,6 +884,16 @@ def run_epoch(
 
     if order.shape[0] == 0:
         return 0.0
+    for array in (coef, coef_sum):
+        if array is not None and not (
+            array.shape == (intercept.shape[0], X.n_features)
+            and array.flags["F_CONTIGUOUS" if X.sparse else "C_CONTIGUOUS"]
+        ):
+            raise ValueError(f"W must be {X.order}-ordered, with the shape of b and X.")
+    if y.shape[0] != order.shape[0] or (
+        weight is not None and weight.shape[0] != order.shape[0]
+    ):
+        raise ValueError("There must be a target and a weight for each visit.")
     batch_size = min(batch_size, order.shape[0])
     n_updates = (order.shape[0] + batch_size - 1) // batch_size
 
@@ -989,7 +1004,7 @@ cdef double typed(
 cdef tuple block_shape(Rows X, Py_ssize_t n_outputs):
     """Rows of a block, and outputs of one matrix product (0: go row by row)."""
     cdef Py_ssize_t p = X.n_features
-    if X.sparse or p > VECTOR_SIZE:
+    if X.sparse or p > MATRIX_SIZE:
         return max(1, min(1024, int(CACHED_VALUES / max(X.mean_stored, 1.0)))), 0
     if n_outputs == 1:
         return min(1024, MATRIX_SIZE // p), 1

@@ -71,6 +71,10 @@ BAD_FIT_CALLS = {
     "intercept_init": (dict(intercept_init=np.zeros(2)), "intercept_init does not"),
     "X_val alone": (dict(X_val=X), "y_val was not provided"),
     "y_val alone": (dict(y_val=Y), "X_val was not provided"),
+    "sample_weight_val alone": (
+        dict(sample_weight_val=np.ones(40)),
+        "X_val was not provided",
+    ),
     "X_val, no stopping": (dict(X_val=X, y_val=Y), "early_stopping is False"),
 }
 BAD_PARAMETERS = {

@@ -508,6 +508,15 @@ def test_coefficients_set_by_the_user_are_where_partial_fit_starts():
     np.testing.assert_allclose(model.coef_, 5.0, rtol=1e-6)
 
 
+@pytest.mark.parametrize("coef", [np.zeros(3), np.full(6, np.nan), np.zeros((2, 6))])
+def test_unusable_coefficients_set_by_the_user_are_turned_away(coef):
+    X, y = regression()
+    model = GDRegressor(eta0=0.01, random_state=0).partial_fit(X, y)
+    model.coef_ = coef
+    with pytest.raises(ValueError, match=r"coef_ (does not match|contains NaN)"):
+        model.partial_fit(X, y)
+
+
 def test_eta0_set_between_calls_of_partial_fit_counts_at_once():
     X, y = regression()
     model = GDRegressor(eta0=0.01, random_state=0).partial_fit(X, y)
@@ -685,6 +694,7 @@ def test_pandas_input_and_history():
     assert list(table["n_updates"].diff()[1:].unique()) == [4]
     assert table["seconds"].is_monotonic_increasing
     assert list(table["objective"]) == model.loss_curve_
+    assert list(table) == ["objective", "eta", "n_updates", "seconds"]
 
 
 def test_history_has_equal_lengths_after_early_stopping_and_partial_fit():

@@ -164,7 +164,9 @@ shapes = st.tuples(st.integers(1, 20), st.integers(1, 90), st.integers(1, 4))
     shape=shapes,
     seed=st.integers(0, 2**31),
     dtype=st.sampled_from([np.float32, np.float64]),
-    layout=st.sampled_from(["C", "F", "rows", "columns", *STORAGES[1:], "unsorted"]),
+    layout=st.sampled_from(
+        ["C", "F", "rows", "reversed", "columns", *STORAGES[1:], "unsorted"]
+    ),
     batch_size=st.integers(1, 25),
     penalty=st.sampled_from(list(PENALTIES)),
     by_blocks=st.booleans(),
@@ -189,6 +191,8 @@ def test_any_layout_equals_reference(
         held = np.asfortranarray(X)
     elif layout == "rows":
         held = np.repeat(X, 3, axis=0)[::3]
+    elif layout == "reversed":
+        held = X[::-1].copy()[::-1]
     elif layout == "columns":
         held = np.repeat(X, 2, axis=1)[:, ::2]
     elif layout == "unsorted":
@@ -333,6 +337,17 @@ def test_malformed_csr_is_turned_away(column):
     X.indptr[2] = X.indptr[3] + 1
     with pytest.raises(ValueError, match="indptr is inconsistent"):
         Rows(X)
+
+
+@pytest.mark.parametrize("by_blocks", [False, True])
+def test_one_row_in_place_of_many(by_blocks):
+    X, Y, W, b, _ = make_data()
+    same = np.broadcast_to(X[0], X.shape)
+    args = (np.arange(13), 13, np.full(1, 0.1), 0.0, 0.1, LOSSES["squared_error"], W, b)
+    got = run(same, Y, None, *args, by_blocks=by_blocks)
+    want = run(same.copy(), Y, None, *args, by_blocks=by_blocks)
+    for a, d in zip(got[:3], want[:3], strict=True):
+        assert_close(a, d)
 
 
 def test_contiguous_rows_are_read_in_place():
