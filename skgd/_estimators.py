@@ -746,10 +746,10 @@ class GDRegressor(RegressorMixin, _BaseGD):
     ...     model = make_pipeline(
     ...         StandardScaler(), GDRegressor(solver=solver, random_state=0)
     ...     )
-    ...     print(solver, round(model.fit(X, y).score(X, y), 2))
-    batch 0.52
-    minibatch 0.52
-    sgd 0.52
+    ...     print(solver, round(model.fit(X, y).score(X, y), 1))
+    batch 0.5
+    minibatch 0.5
+    sgd 0.5
     """
 
     _losses = REGRESSION_LOSSES

@@ -111,9 +111,10 @@ ctypedef fused Index:
 cdef enum:
     CACHE_LINE = 64         # bytes
     ROWS_AHEAD = 12         # how far a row is prefetched before it is used,
+    BATCH_AHEAD = 64        # largest batch prefetched while the one before is added
     LINES_AHEAD = 32        # and how many lines of it; the hardware goes on from there
     COEFS_AHEAD = 4         # how far the coefficients of a sparse row are,
-    COEFS_NEAR = 4096       # if there are more than this: few stay in cache anyway
+    COEFS_NEAR = 65536      # if there are more than this: few stay in cache anyway
     # OpenBLAS runs on the calling thread: matrices times vectors below 9,216 elements,
     # matrix products of at most 262,144 multiplications.
     MATRIX_SIZE = 9000
@@ -312,15 +313,6 @@ cdef inline void prefetch_row(
         prefetch_bytes(values + indptr[i], n * sizeof(Values))
 
 
-cdef inline void prefetch_coefs(
-    const double* coef, Py_ssize_t n_outputs, const Index* indices,
-    const Index* indptr, Py_ssize_t i,
-) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(<Py_ssize_t> indptr[i], <Py_ssize_t> indptr[i + 1]):
-        prefetch(coef + indices[j] * n_outputs)
-
-
 # ------------------------------------------------------------ arguments, lazy
 
 
@@ -353,16 +345,26 @@ cdef struct Epoch:
 
 cdef inline void look_ahead(
     const Values* values, const Index* indices, const Index* indptr,
-    Py_ssize_t stride, Py_ssize_t n_features, Epoch* e, Py_ssize_t t, bint far,
+    Py_ssize_t stride, Py_ssize_t n_features, Epoch* e, Py_ssize_t t,
 ) noexcept nogil:
-    """Prefetch what visits after t need, each when what leads to it is there."""
-    if indptr != NULL and t + 2 * ROWS_AHEAD < e.n_order:
-        prefetch(indptr + e.order[t + 2 * ROWS_AHEAD])
-    if t + ROWS_AHEAD < e.n_order:
-        prefetch_row(values, indices, indptr, stride, n_features,
-                     e.order[t + ROWS_AHEAD])
-    if far and t + COEFS_AHEAD < e.n_order:
-        prefetch_coefs(e.coef, e.n_outputs, indices, indptr, e.order[t + COEFS_AHEAD])
+    """Prefetch the row of visit t, and what leads to the rows after it."""
+    if indptr != NULL and t + ROWS_AHEAD < e.n_order:
+        prefetch(indptr + e.order[t + ROWS_AHEAD])
+    if t < e.n_order:
+        prefetch_row(values, indices, indptr, stride, n_features, e.order[t])
+
+
+cdef inline void look_at_coefs(
+    const Index* indices, const Index* indptr, Epoch* e, Py_ssize_t t,
+) noexcept nogil:
+    """Prefetch the coefficients that visit t needs, whose row is there by now."""
+    cdef const double* coef = e.coef
+    cdef Py_ssize_t n_outputs = e.n_outputs
+    cdef Py_ssize_t i, j
+    if t < e.n_order:
+        i = e.order[t]
+        for j in range(<Py_ssize_t> indptr[i], <Py_ssize_t> indptr[i + 1]):
+            prefetch(coef + indices[j] * n_outputs)
 
 
 cdef struct Lazy:
@@ -522,7 +524,9 @@ cdef double plain_loop(
     cdef const Index* columns = NULL
 
     for t in range(n_order):
-        look_ahead(values, indices, indptr, stride, n, e, t, far)
+        look_ahead(values, indices, indptr, stride, n, e, t + ROWS_AHEAD)
+        if far:
+            look_at_coefs(indices, indptr, e, t + COEFS_AHEAD)
         i = order[t]
         if sparse:
             x = values + indptr[i]
@@ -561,6 +565,11 @@ cdef double row_loop(
     cdef bint lazily = sparse and (averaging or e.l1 > 0.0)
     cdef bint far = sparse and e.n_features * e.n_outputs > COEFS_NEAR
     cdef double min_scale = MIN_SCALE_AVERAGED if averaging else MIN_SCALE
+    # Batches of a few rows are read twice in a row. Rows are prefetched in both passes,
+    # at half the pace, so that memory is never idle; lead is half a batch more then.
+    cdef Py_ssize_t lead = 0
+    if 1 < e.batch_size <= BATCH_AHEAD:
+        lead = ROWS_AHEAD + e.batch_size // 2
     # The compiler can't know that writing to W leaves *e alone.
     cdef const Py_ssize_t* order = e.order
     cdef Py_ssize_t n_order = e.n_order
@@ -584,7 +593,13 @@ cdef double row_loop(
 
         for t in range(start, stop):
             i = order[t]
-            look_ahead(values, indices, indptr, stride, n, e, t, far)
+            if lead == 0:
+                look_ahead(values, indices, indptr, stride, n, e, t + ROWS_AHEAD)
+            elif (t - start) % 2 == 0:
+                look_ahead(values, indices, indptr, stride, n, e,
+                           (start + t) // 2 + lead)
+            if far:
+                look_at_coefs(indices, indptr, e, t + COEFS_AHEAD)
             if sparse:
                 x = values + indptr[i]
                 columns = indices + indptr[i]
@@ -614,6 +629,9 @@ cdef double row_loop(
         for r in range((stop - start) * n_outputs):
             slopes[r] *= factor
         for t in range(start, stop):
+            if lead > 0 and (t - start) % 2 == 0:
+                look_ahead(values, indices, indptr, stride, n, e,
+                           (stop + t) // 2 + lead)
             i = order[t]
             if sparse:
                 x = values + indptr[i]

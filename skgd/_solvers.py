@@ -45,7 +45,7 @@ def by_blocks(X, batch_size, n_outputs):
         return batch_size > 1 and batch_size * X.mean_stored >= X.n_features
     if n_outputs > 1:
         return batch_size >= 8
-    return batch_size >= (16 if X.n_features <= 256 else 1024)
+    return batch_size > (64 if X.n_features <= 256 else 1023)
 
 
 class Orders:
