@@ -355,10 +355,10 @@ cdef inline void look_ahead(
 
 
 cdef inline void look_at_coefs(
-    const Index* indices, const Index* indptr, Epoch* e, Py_ssize_t t,
+    const double* coef, const Index* indices, const Index* indptr, Epoch* e,
+    Py_ssize_t t,
 ) noexcept nogil:
     """Prefetch the coefficients that visit t needs, whose row is there by now."""
-    cdef const double* coef = e.coef
     cdef Py_ssize_t n_outputs = e.n_outputs
     cdef Py_ssize_t i, j
     if t < e.n_order:
@@ -526,7 +526,7 @@ cdef double plain_loop(
     for t in range(n_order):
         look_ahead(values, indices, indptr, stride, n, e, t + ROWS_AHEAD)
         if far:
-            look_at_coefs(indices, indptr, e, t + COEFS_AHEAD)
+            look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
         i = order[t]
         if sparse:
             x = values + indptr[i]
@@ -599,7 +599,7 @@ cdef double row_loop(
                 look_ahead(values, indices, indptr, stride, n, e,
                            (start + t) // 2 + lead)
             if far:
-                look_at_coefs(indices, indptr, e, t + COEFS_AHEAD)
+                look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
             if sparse:
                 x = values + indptr[i]
                 columns = indices + indptr[i]
@@ -747,6 +747,7 @@ cdef double block_loop(
 ) noexcept nogil:
     cdef bint sparse = indptr != NULL
     cdef bint by_row = sparse or outputs_at_once == 0
+    cdef bint far = sparse and e.n_features * e.n_outputs > COEFS_NEAR
     cdef Py_ssize_t n_outputs = e.n_outputs
     cdef Py_ssize_t n_features = e.n_features
     cdef Py_ssize_t n = n_features
@@ -770,9 +771,10 @@ cdef double block_loop(
             if by_row:
                 for r in range(m):
                     i = e.order[t + r]
-                    if t + r + ROWS_AHEAD < e.n_order:
-                        prefetch_row(values, indices, indptr, stride, n_features,
-                                     e.order[t + r + ROWS_AHEAD])
+                    look_ahead(values, indices, indptr, stride, n_features, e,
+                               t + r + ROWS_AHEAD)
+                    if far:
+                        look_at_coefs(e.coef, indices, indptr, e, t + r + COEFS_AHEAD)
                     if sparse:
                         x = values + indptr[i]
                         columns = indices + indptr[i]
@@ -791,6 +793,8 @@ cdef double block_loop(
             if by_row:
                 for r in range(m):
                     i = e.order[t + r]
+                    if far:
+                        look_at_coefs(gradient, indices, indptr, e, t + r + COEFS_AHEAD)
                     if sparse:
                         x = values + indptr[i]
                         columns = indices + indptr[i]
