@@ -28,23 +28,25 @@ def by_blocks(X, batch_size, n_outputs):
     keeps a whole batch, then never take more memory than W.
 
     On dense rows, ms of an epoch by row / by block kernel, shuffled, for a batch size
-    of 1, 4, 16 and 64 (examples/bench_epoch.py --kernels, 2 cores of an AMD EPYC):
+    of 1, 4, 16, 64 and 256 (examples/bench_epoch.py --kernels, 2 cores of an AMD EPYC):
 
-        1,000,000 x 10,   K =  1    22/263    25/42     36/34    28/23
-        1,000,000 x 10,   K = 10    187/544   162/124   132/96   178/97
-        200,000 x 100,    K =  1    30/100    27/33     28/26    28/24
-        200,000 x 100,    K =  4    39/148    41/32     45/25    54/31
-        20,000 x 1000,    K =  1    18/34     17/23     17/22    22/31
-        20,000 x 1000,    K = 10    65/144    70/61     69/40    68/36
+        1,000,000 x 10,  K =  1     22/285    28/46     41/35    42/29    38/29
+        1,000,000 x 10,  K = 10    205/572   180/161   183/103  123/74   152/72
+        200,000 x 100,   K =  1     26/78     22/34     21/25    22/24    27/23
+        200,000 x 100,   K =  4     36/116    39/36     42/28    47/25    47/25
+        20,000 x 1000,   K =  1     22/50     23/31     23/30    28/29    25/28
+        20,000 x 1000,   K = 10     74/162    75/77     64/43    66/38    83/37
 
-    Several outputs share the products of a block. For one output, copying long rows
-    next to each other takes longer than it saves, except where all rows are visited
-    in order, which needs no copy.
+    Several outputs share the products of a block. For one output, copying rows next
+    to each other takes longer than the products save, unless rows are very short or,
+    as those of solver 'batch', next to each other already.
     """
     if X.sparse:
         return batch_size > 1 and batch_size * X.mean_stored >= X.n_features
     if n_outputs > 1:
         return batch_size >= 8
+    if X.n_features <= 32:
+        return batch_size >= 16
     return batch_size > (64 if X.n_features <= 256 else 1023)
 
 
