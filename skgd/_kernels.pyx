@@ -237,6 +237,18 @@ cdef inline double shrink(double w, double threshold) noexcept nogil:
     return copysign(0.0 if size < 0.0 else size, w)
 
 
+cdef inline const Values* row_at(
+    const Values* values, const Index* indices, const Index* indptr,
+    Py_ssize_t stride, Py_ssize_t i, const Index** columns, Py_ssize_t* n,
+) noexcept nogil:
+    """Values of row i; of a sparse one, also their columns and number."""
+    if indptr == NULL:
+        return values + i * stride
+    columns[0] = indices + indptr[i]
+    n[0] = indptr[i + 1] - indptr[i]
+    return values + indptr[i]
+
+
 cdef inline void row_dot(
     const Values* x, const Index* columns, Py_ssize_t n,
     const double* coef, Py_ssize_t n_outputs, double* z,
@@ -528,12 +540,7 @@ cdef double plain_loop(
         if far:
             look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
         i = order[t]
-        if sparse:
-            x = values + indptr[i]
-            columns = indices + indptr[i]
-            n = indptr[i + 1] - indptr[i]
-        else:
-            x = values + i * stride
+        x = row_at(values, indices, indptr, stride, i, &columns, &n)
         row_dot(x, columns, n, coef, 1, &z)
         value = loss.point(y[t], scale * z + intercept, &slope)
         slope *= -steps[0]
@@ -600,17 +607,12 @@ cdef double row_loop(
                            (start + t) // 2 + lead)
             if far:
                 look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
-            if sparse:
-                x = values + indptr[i]
-                columns = indices + indptr[i]
-                n = indptr[i + 1] - indptr[i]
-                if lazily:
-                    for j in range(n):
-                        catch_up(lazy, coef + columns[j] * n_outputs,
-                                 e.coef_sum + columns[j] * n_outputs, n_outputs,
-                                 columns[j], update)
-            else:
-                x = values + i * stride
+            x = row_at(values, indices, indptr, stride, i, &columns, &n)
+            if lazily:
+                for j in range(n):
+                    catch_up(lazy, coef + columns[j] * n_outputs,
+                             e.coef_sum + columns[j] * n_outputs, n_outputs,
+                             columns[j], update)
             row_dot(x, columns, n, coef, n_outputs, z + (t - start) * n_outputs)
         predictions(e, stop - start, scale)
         total += slopes_at(loss, e, start, stop - start)
@@ -633,12 +635,7 @@ cdef double row_loop(
                 look_ahead(values, indices, indptr, stride, n, e,
                            (stop + t) // 2 + lead)
             i = order[t]
-            if sparse:
-                x = values + indptr[i]
-                columns = indices + indptr[i]
-                n = indptr[i + 1] - indptr[i]
-            else:
-                x = values + i * stride
+            x = row_at(values, indices, indptr, stride, i, &columns, &n)
             row_add(coef, n_outputs, slopes + (t - start) * n_outputs, x, columns, n)
 
         if l1 > 0.0:
@@ -775,12 +772,7 @@ cdef double block_loop(
                                t + r + ROWS_AHEAD)
                     if far:
                         look_at_coefs(e.coef, indices, indptr, e, t + r + COEFS_AHEAD)
-                    if sparse:
-                        x = values + indptr[i]
-                        columns = indices + indptr[i]
-                        n = indptr[i + 1] - indptr[i]
-                    else:
-                        x = values + i * stride
+                    x = row_at(values, indices, indptr, stride, i, &columns, &n)
                     row_dot(x, columns, n, e.coef, n_outputs, e.z + r * n_outputs)
             else:
                 block = gather(values, stride, n_features, e.order + t, m,
@@ -795,12 +787,7 @@ cdef double block_loop(
                     i = e.order[t + r]
                     if far:
                         look_at_coefs(gradient, indices, indptr, e, t + r + COEFS_AHEAD)
-                    if sparse:
-                        x = values + indptr[i]
-                        columns = indices + indptr[i]
-                        n = indptr[i + 1] - indptr[i]
-                    else:
-                        x = values + i * stride
+                    x = row_at(values, indices, indptr, stride, i, &columns, &n)
                     row_add(gradient, n_outputs, e.slopes + r * n_outputs,
                             x, columns, n)
             else:
@@ -897,8 +884,7 @@ def run_epoch(
     cdef double[::1] coef_flat = flat(coef)
     cdef double[::1] sum_flat = flat(coef_sum)
     cdef double[::1] buffer, gradient, seen, history
-    cdef Py_ssize_t block_size = batch_size
-    cdef Py_ssize_t n_updates
+    cdef Py_ssize_t block_size, n_updates
     cdef int outputs_at_once = 0
     cdef double total
     cdef Epoch e
