@@ -29,7 +29,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skgd import _penalties, _solvers, _step_size
+from skgd import _autopilot, _penalties, _solvers, _step_size
 from skgd._kernels import Rows
 from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, OneVsRest
 from skgd._training import Problem, State, train
@@ -108,6 +108,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             Interval(Integral, 0, None, closed="left"),
             "boolean",
         ],
+        "precondition": [StrOptions({"auto"}), "boolean"],
+        "momentum": [StrOptions({"auto"}), "boolean"],
     }
 
     _losses: dict  # the table of the subclass
@@ -137,6 +139,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         n_iter_no_change,
         warm_start,
         average,
+        precondition,
+        momentum,
     ):
         self.loss = loss
         self.solver = solver
@@ -159,6 +163,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.average = average
+        self.precondition = precondition
+        self.momentum = momentum
 
     # ------------------------------------------------- what the subclasses answer
 
@@ -256,7 +262,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
                 intercept_init = (
                     self.intercept_ if intercept_init is None else intercept_init
                 )
-            state = self._start(problem.X, coef_init, intercept_init)
+            state = self._start(problem, coef_init, intercept_init)
             complaint = self._train(problem, state, X, self.max_iter, self.tol, score)
         if complaint:
             warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
@@ -267,8 +273,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         X, y, sample_weight = self._check_data(X, y, sample_weight, reset=first)
         rows = _positive(sample_weight)
         problem = self._problem(X, y, sample_weight, rows, normalize=False)
-        state = self._start(problem.X) if first else self._resume(problem.X)
-        return self._train(problem, state, X, max_iter=1, tol=None)
+        state = self._start(problem) if first else self._resume(problem)
+        return self._train(problem, state, X, max_iter=1, tol=None, streaming=True)
 
     def _check_parameters(self, partial=False):
         """Raise ValueError where parameters, each valid, do not fit together."""
@@ -283,6 +289,21 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             raise ValueError(
                 "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to "
                 "compute the optimal learning rate."
+            )
+        automatic = self.eta0 == self.learning_rate == "auto"
+        if self.momentum is True and not automatic:
+            raise ValueError(
+                "momentum=True is only available with eta0='auto' and "
+                "learning_rate='auto'."
+            )
+        if (
+            self.precondition is True
+            and not automatic
+            and self.average not in ("auto", False)
+        ):
+            raise ValueError(
+                "With precondition=True, average is only available with eta0='auto' "
+                "and learning_rate='auto'."
             )
         if self.loss == "cauchy" and self.epsilon == 0:
             raise ValueError("epsilon must be > 0 with loss='cauchy'.")
@@ -392,24 +413,36 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             )
         return np.sort(rows[train]), np.sort(rows[val])
 
-    def _start(self, X, coef_init=None, intercept_init=None):
+    def _automatic(self, loss):
+        """Whether the estimator chooses the step sizes itself."""
+        # An objective that guides nothing cannot guide the choice either.
+        return self.eta0 == self.learning_rate == "auto" and not loss.degenerate
+
+    def _start(self, problem, coef_init=None, intercept_init=None):
         """The state before the first update."""
+        X = problem.X
         shape = (self._n_outputs, X.n_features)
         coef = np.zeros(shape, order=X.order)
         intercept = np.zeros(shape[0])
+        automatic = self._automatic(problem.loss)
+        if automatic and coef_init is None and intercept_init is None:
+            intercept[:] = problem.constant()
         if coef_init is not None:
             coef[:] = _shaped(coef_init, coef.shape, "coef_init")
         if intercept_init is not None:
             intercept[:] = _shaped(intercept_init, intercept.shape, "intercept_init")
         state = State(coef, intercept)
-        state.start_average(self._average_from_parameter())
+        if not automatic:
+            state.start_average(self._average_from_parameter())
         self.history_, self.loss_curve_ = {}, []
         return state
 
-    def _resume(self, X):
+    def _resume(self, problem):
         """The state that the last call of fit or partial_fit left."""
-        average = self._average_from_parameter()
-        resumed = average and hasattr(self, "_average_coef")
+        X = problem.X
+        automatic = self._automatic(problem.loss)
+        average = 0 if automatic else self._average_from_parameter()
+        resumed = (average or automatic) and hasattr(self, "_average_coef")
         coef = self._standard_coef if resumed else _dense(self.coef_)
         intercept = self._standard_intercept if resumed else self.intercept_
         shape = (self._n_outputs, X.n_features)
@@ -431,7 +464,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         """The first update to average from; 0 for none."""
         return 0 if self.average == "auto" else int(self.average)
 
-    def _train(self, problem, state, X, max_iter, tol, score=None):
+    def _train(self, problem, state, X, max_iter, tol, score=None, streaming=False):
         """Train `state` and keep what comes of it. Returns what to warn of, or None."""
         # t is in the seed so that each call of partial_fit has an order of its own.
         rng = np.random.default_rng([_seed(self.random_state), state.t])
@@ -439,32 +472,16 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
         )
         batch_size = _solvers.rows_per_update(self.solver, batch_size, problem.n_rows)
-        learning_rate = self.learning_rate
-        if learning_rate == "auto":
-            # Full batches make no noise for smaller steps to average out.
-            exact = self.eta0 == "auto" and self.solver == "batch"
-            learning_rate = "constant" if exact else "adaptive"
-        schedule = _step_size.make_schedule(learning_rate, self.power_t, self.alpha)
-
-        resumed = state.t > 1
-        if resumed and self.eta0 in ("auto", self.eta0_):
-            eta0 = self.eta0_
-        elif learning_rate == "optimal":
-            eta0 = state.eta = float(schedule(1))
-        elif self.eta0 == "auto":
-            eta0 = state.eta = _step_size.stable_step(problem, X, batch_size, rng)
-        else:
-            eta0 = state.eta = float(self.eta0)
-
+        automatic = self._automatic(problem.loss)
+        choose = self._automatic_method if automatic else self._textbook_method
+        method, eta0 = choose(problem, state, X, batch_size, rng, streaming)
         outcome = train(
             problem,
             state,
-            batch_size,
-            schedule,
+            method,
             max_iter=max_iter,
             tol=tol,
             n_iter_no_change=self.n_iter_no_change,
-            adaptive=learning_rate == "adaptive",
             shuffle=rng if self.shuffle else None,
             score=score,
             largest=float(np.finfo(X.dtype).max),
@@ -473,12 +490,61 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         self._keep(outcome, X.dtype)
         self.eta0_ = eta0
         self.batch_size_ = batch_size
-        if outcome.reason == "diverged" or (outcome.poor and max_iter > 1):
+        vars(self).pop("_measured", None)
+        if automatic:
+            self._measured = {
+                **vars(method.measured),
+                "factor": getattr(method, "factor", 1.0),
+            }
+        elif outcome.reason == "diverged" or (outcome.poor and max_iter > 1):
             stable = _step_size.stable_step(problem, X, batch_size, rng)
             return _failure(outcome, problem.zero_objective(), eta0, stable)
         if outcome.reason == "max_iter" and tol is not None:
             return OUT_OF_EPOCHS
         return None
+
+    def _textbook_method(self, problem, state, X, batch_size, rng, streaming):
+        """Gradient descent with the user's schedule; and its first step."""
+        learning_rate = (
+            "adaptive" if self.learning_rate == "auto" else self.learning_rate
+        )
+        schedule = _step_size.make_schedule(learning_rate, self.power_t, self.alpha)
+        metric = None
+        if self.precondition is True:
+            measured, metric = _autopilot.measure(problem, X, rng, True)
+        if state.t > 1 and self.eta0 in ("auto", self.eta0_):
+            eta0 = self.eta0_
+        elif learning_rate == "optimal":
+            eta0 = state.eta = float(schedule(1))
+        elif self.eta0 != "auto":
+            eta0 = state.eta = float(self.eta0)
+        elif metric is None:
+            eta0 = state.eta = _step_size.stable_step(problem, X, batch_size, rng)
+        else:
+            nu = _autopilot.noise_share(batch_size, problem.n_rows)
+            eta0 = state.eta = _autopilot.first_step(measured, metric, nu)
+        arguments = problem, state, batch_size, schedule, learning_rate == "adaptive"
+        if metric is None:
+            return _solvers.Textbook(*arguments), eta0
+        return _autopilot.Preconditioned(*arguments, metric), eta0
+
+    def _automatic_method(self, problem, state, X, batch_size, rng, streaming):
+        """Gradient descent whose steps are chosen from the data; and its first step."""
+        memory = dict(getattr(self, "_measured", {})) if streaming else {}
+        factor = memory.pop("factor", 1.0)
+        before = _autopilot.Measured(**memory) if memory else None
+        measured, metric = _autopilot.measure(
+            problem, X, rng, self.precondition is not False, before
+        )
+        average, momentum = self.average is not False, self.momentum is not False
+        arguments = problem, state, metric, measured
+        if streaming:
+            method = _autopilot.Streaming(*arguments, batch_size, average, factor)
+        elif batch_size == problem.n_rows:
+            method = _autopilot.Accelerated(*arguments, momentum)
+        else:
+            method = _autopilot.Stochastic(*arguments, batch_size, average, momentum)
+        return method, method.eta0
 
     def _keep(self, outcome, dtype):
         """Copy the state and history of training to attributes."""
@@ -785,6 +851,8 @@ class GDRegressor(RegressorMixin, _BaseGD):
         n_iter_no_change=5,
         warm_start=False,
         average="auto",
+        precondition="auto",
+        momentum="auto",
     ):
         super().__init__(
             loss=loss,
@@ -808,6 +876,8 @@ class GDRegressor(RegressorMixin, _BaseGD):
             n_iter_no_change=n_iter_no_change,
             warm_start=warm_start,
             average=average,
+            precondition=precondition,
+            momentum=momentum,
         )
         self.quantile = quantile
 
@@ -1101,6 +1171,8 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         class_weight=None,
         warm_start=False,
         average="auto",
+        precondition="auto",
+        momentum="auto",
     ):
         super().__init__(
             loss=loss,
@@ -1124,6 +1196,8 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             n_iter_no_change=n_iter_no_change,
             warm_start=warm_start,
             average=average,
+            precondition=precondition,
+            momentum=momentum,
         )
         self.class_weight = class_weight
 

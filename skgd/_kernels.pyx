@@ -86,6 +86,30 @@ cdef extern from *:
     {                                                                                 \
         for (Py_ssize_t j = 0; j < n; j++)                                            \
             w[j] += factor * x[j];                                                    \
+    }                                                                                 \
+    SKGD_VECTOR void skgd_scaled_add_##T(                                             \
+        double *w, double factor, const double *scale, const T *x, Py_ssize_t n)      \
+    {                                                                                 \
+        for (Py_ssize_t j = 0; j < n; j++)                                            \
+            w[j] += factor * scale[j] * x[j];                                         \
+    }                                                                                 \
+    SKGD_VECTOR double skgd_norm_##T(                                                 \
+        const T *x, double shift, const double *mean, const double *scale,            \
+        Py_ssize_t n)                                                                 \
+    {                                                                                 \
+        double s[8] = {0}, total, u;                                                  \
+        Py_ssize_t j = 0;                                                             \
+        for (; j + 8 <= n; j += 8)                                                    \
+            for (int q = 0; q < 8; q++) {                                             \
+                double v = x[j + q] - shift * mean[j + q];                            \
+                s[q] += v * v * scale[j + q];                                         \
+            }                                                                         \
+        total = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));    \
+        for (; j < n; j++) {                                                          \
+            u = x[j] - shift * mean[j];                                               \
+            total += u * u * scale[j];                                                \
+        }                                                                             \
+        return total;                                                                 \
     }
     SKGD_LOOPS(float)
     SKGD_LOOPS(double)
@@ -99,6 +123,18 @@ cdef extern from *:
         double* w, double factor, const float* x, Py_ssize_t n) noexcept nogil
     void add_double "skgd_add_double"(
         double* w, double factor, const double* x, Py_ssize_t n) noexcept nogil
+    void scaled_add_float "skgd_scaled_add_float"(
+        double* w, double factor, const double* scale, const float* x,
+        Py_ssize_t n) noexcept nogil
+    void scaled_add_double "skgd_scaled_add_double"(
+        double* w, double factor, const double* scale, const double* x,
+        Py_ssize_t n) noexcept nogil
+    double norm_float "skgd_norm_float"(
+        const float* x, double shift, const double* mean, const double* scale,
+        Py_ssize_t n) noexcept nogil
+    double norm_double "skgd_norm_double"(
+        const double* x, double shift, const double* mean, const double* scale,
+        Py_ssize_t n) noexcept nogil
 
 ctypedef fused Values:
     float
@@ -229,6 +265,26 @@ cdef inline void add(
         add_float(w, factor, x, n)
     else:
         add_double(w, factor, x, n)
+
+
+cdef inline void scaled_add(
+    double* w, double factor, const double* scale, const Values* x, Py_ssize_t n
+) noexcept nogil:
+    """w += factor * scale * x."""
+    if Values is float:
+        scaled_add_float(w, factor, scale, x, n)
+    else:
+        scaled_add_double(w, factor, scale, x, n)
+
+
+cdef inline double norm(
+    const Values* x, double shift, const double* mean, const double* scale, Py_ssize_t n
+) noexcept nogil:
+    """Sum of scale * (x - shift * mean)^2."""
+    if Values is float:
+        return norm_float(x, shift, mean, scale, n)
+    else:
+        return norm_double(x, shift, mean, scale, n)
 
 
 cdef inline double shrink(double w, double threshold) noexcept nogil:
@@ -737,64 +793,89 @@ cdef void accumulate(
         k += size
 
 
-cdef double block_loop(
+cdef double batch_gradient(
     const Values* values, const Index* indices, const Index* indptr,
-    Py_ssize_t stride, Loss loss, Epoch* e, Py_ssize_t block_size,
-    int outputs_at_once, double* buffer, double* gradient,
+    Py_ssize_t stride, Loss loss, Epoch* e, Py_ssize_t start, Py_ssize_t stop,
+    Py_ssize_t block_size, int outputs_at_once, double* buffer, double* gradient,
 ) noexcept nogil:
+    """Sum of the gradients in W, then in b, over visits; returns their loss."""
     cdef bint sparse = indptr != NULL
     cdef bint by_row = sparse or outputs_at_once == 0
     cdef bint far = sparse and e.n_features * e.n_outputs > COEFS_NEAR
     cdef Py_ssize_t n_outputs = e.n_outputs
     cdef Py_ssize_t n_features = e.n_features
     cdef Py_ssize_t n = n_features
-    cdef Py_ssize_t update, start, stop, t, i, j, k, r, m
-    cdef double total = 0.0, eta, decay, factor, threshold
+    cdef Py_ssize_t t = start, i, r, m
+    cdef double total = 0.0
+    # As in `row_loop`, rows of small batches are prefetched in both passes.
+    cdef Py_ssize_t lead = 0
     cdef double* intercept_gradient = gradient + n_outputs * n_features
     cdef const Values* x = NULL
     cdef const Index* columns = NULL
     cdef const double* block = NULL
     cdef int row_stride = 0
 
+    if 1 < stop - start <= BATCH_AHEAD:
+        lead = ROWS_AHEAD + (stop - start) // 2
+    memset(gradient, 0, n_outputs * (n_features + 1) * sizeof(double))
+    while t < stop:
+        m = min(block_size, stop - t)
+        if by_row:
+            for r in range(m):
+                i = e.order[t + r]
+                if lead == 0:
+                    look_ahead(values, indices, indptr, stride, n_features, e,
+                               t + r + ROWS_AHEAD)
+                elif r % 2 == 0:
+                    look_ahead(values, indices, indptr, stride, n_features, e,
+                               t + r // 2 + lead)
+                if far:
+                    look_at_coefs(e.coef, indices, indptr, e, t + r + COEFS_AHEAD)
+                x = row_at(values, indices, indptr, stride, i, &columns, &n)
+                row_dot(x, columns, n, e.coef, n_outputs, e.z + r * n_outputs)
+        else:
+            block = gather(values, stride, n_features, e.order + t, m,
+                           e.n_order - t, buffer, &row_stride)
+            multiply(block, row_stride, <int> m, <int> n_features, e.coef,
+                     <int> n_outputs, outputs_at_once, e.z)
+        predictions(e, m, 1.0)
+        total += slopes_at(loss, e, t, m)
+
+        if by_row:
+            for r in range(m):
+                i = e.order[t + r]
+                if lead > 0 and r % 2 == 0:
+                    look_ahead(values, indices, indptr, stride, n_features, e,
+                               t + (m + r) // 2 + lead)
+                if far:
+                    look_at_coefs(gradient, indices, indptr, e, t + r + COEFS_AHEAD)
+                x = row_at(values, indices, indptr, stride, i, &columns, &n)
+                row_add(gradient, n_outputs, e.slopes + r * n_outputs, x, columns, n)
+        else:
+            accumulate(block, row_stride, <int> m, <int> n_features, e.slopes,
+                       <int> n_outputs, outputs_at_once, gradient)
+        add_rows(intercept_gradient, 1.0, e.slopes, m, n_outputs)
+        t += m
+    return total
+
+
+cdef double block_loop(
+    const Values* values, const Index* indices, const Index* indptr,
+    Py_ssize_t stride, Loss loss, Epoch* e, Py_ssize_t block_size,
+    int outputs_at_once, double* buffer, double* gradient,
+) noexcept nogil:
+    cdef Py_ssize_t n_outputs = e.n_outputs
+    cdef Py_ssize_t n_features = e.n_features
+    cdef Py_ssize_t update, start, stop, j, k
+    cdef double total = 0.0, eta, decay, factor, threshold
+    cdef double* intercept_gradient = gradient + n_outputs * n_features
+
     for update in range(e.n_updates):
         start = update * e.batch_size
         stop = min(start + e.batch_size, e.n_order)
         eta = e.steps[update * e.steps_stride]
-        memset(gradient, 0, n_outputs * (n_features + 1) * sizeof(double))
-
-        t = start
-        while t < stop:
-            m = min(block_size, stop - t)
-            if by_row:
-                for r in range(m):
-                    i = e.order[t + r]
-                    look_ahead(values, indices, indptr, stride, n_features, e,
-                               t + r + ROWS_AHEAD)
-                    if far:
-                        look_at_coefs(e.coef, indices, indptr, e, t + r + COEFS_AHEAD)
-                    x = row_at(values, indices, indptr, stride, i, &columns, &n)
-                    row_dot(x, columns, n, e.coef, n_outputs, e.z + r * n_outputs)
-            else:
-                block = gather(values, stride, n_features, e.order + t, m,
-                               e.n_order - t, buffer, &row_stride)
-                multiply(block, row_stride, <int> m, <int> n_features, e.coef,
-                         <int> n_outputs, outputs_at_once, e.z)
-            predictions(e, m, 1.0)
-            total += slopes_at(loss, e, t, m)
-
-            if by_row:
-                for r in range(m):
-                    i = e.order[t + r]
-                    if far:
-                        look_at_coefs(gradient, indices, indptr, e, t + r + COEFS_AHEAD)
-                    x = row_at(values, indices, indptr, stride, i, &columns, &n)
-                    row_add(gradient, n_outputs, e.slopes + r * n_outputs,
-                            x, columns, n)
-            else:
-                accumulate(block, row_stride, <int> m, <int> n_features, e.slopes,
-                           <int> n_outputs, outputs_at_once, gradient)
-            add_rows(intercept_gradient, 1.0, e.slopes, m, n_outputs)
-            t += m
+        total += batch_gradient(values, indices, indptr, stride, loss, e, start, stop,
+                                block_size, outputs_at_once, buffer, gradient)
 
         decay = fmax(0.0, 1.0 - eta * e.l2)
         factor = eta / (stop - start)
@@ -816,6 +897,402 @@ cdef double block_loop(
     return total
 
 
+# -------------------------------------------------------------- metric kernels
+#
+# Gradient descent in a metric of its own for each feature j,
+#
+#     W_j <- W_j - eta scale_j (R_j - mean_j r),    c <- c - eta r
+#
+# that is on features (x - mean) sqrt(scale), without ever making them. The intercept
+# is that of centred features, c = b + W mean. A step may be cut to loss / |gradient|^2
+# of its batch. Penalties follow when the steps since the last time add up to more than
+# `patience`: W_j <- prox(W_j), with that sum times scale_j as its step.
+
+cdef struct Metric:
+    const double* mean
+    const double* scale
+    const double* direction     # scale * mean
+    const double* products      # see `row_products`
+    double patience
+    bint cut
+    Py_ssize_t average_every
+    double weight_sum           # of the iterates in the averages
+
+
+cdef inline double step_of(
+    Metric* metric, double eta, double loss, double norm
+) noexcept nogil:
+    """The step, at most the one to where the linearised loss is zero.
+
+    Losses are nonnegative, and so a better model of them than a line: Asi and Duchi,
+    "Stochastic (approximate) proximal point methods: convergence, optimality, and
+    adaptivity", SIAM J. Optim. 29, 2019, section 2 (the truncated model).
+    """
+    return loss / norm if metric.cut and eta * norm > loss else eta
+
+
+cdef inline double prox(double w, double step, Epoch* e) noexcept nogil:
+    """Minimise |v - w|^2 / (2 step) + l1 |v| + l2/2 v^2."""
+    if e.l1 > 0.0:
+        w = shrink(w, step * e.l1)
+    return w / (1.0 + step * e.l2)
+
+
+cdef inline Py_ssize_t first_kept(Epoch* e, Metric* metric) noexcept nogil:
+    """The first update whose result enters the averages; the last one is among them."""
+    return (e.n_updates - 1) % metric.average_every
+
+
+cdef inline double weight_of(
+    Epoch* e, Metric* metric, Py_ssize_t update
+) noexcept nogil:
+    cdef double age = (update + 1.0) / e.n_updates
+    metric.weight_sum += age * age * age
+    return age * age * age
+
+
+cdef inline void keep(Epoch* e, Metric* metric, Py_ssize_t update) noexcept nogil:
+    cdef double weight = weight_of(e, metric, update)
+    add(e.coef_sum, weight, e.coef, e.n_outputs * e.n_features)
+    add(e.intercept_sum, weight, e.intercept, e.n_outputs)
+
+
+cdef void penalise(Epoch* e, const double* scale, double path) noexcept nogil:
+    """prox of dense W."""
+    cdef Py_ssize_t j, k
+    if e.l1 > 0.0 or e.l2 > 0.0:
+        for k in range(e.n_outputs):
+            for j in range(e.n_features):
+                e.coef[k * e.n_features + j] = prox(
+                    e.coef[k * e.n_features + j], path * scale[j], e
+                )
+
+
+cdef double metric_plain_loop(
+    const Values* values, Py_ssize_t stride, Loss loss, Epoch* e, Metric* metric,
+) noexcept nogil:
+    """One dense row an update, one output.
+
+    Rows are not centred: their part along `direction` is kept in one scalar, so that
+    W = V - shift * direction.
+    """
+    cdef Py_ssize_t n = e.n_features
+    cdef Py_ssize_t t
+    cdef double total = 0.0, z, value, slope = 0.0, eta, path = 0.0, shift = 0.0
+    cdef const double* scale = metric.scale
+    cdef const Py_ssize_t* order = e.order
+    cdef const double* y = e.y
+    cdef const double* weight = e.weight
+    cdef const double* products
+    cdef double* coef = e.coef
+    cdef bint fit_intercept = e.fit_intercept
+    cdef double intercept = e.intercept[0]
+    cdef double offset = intercept - dot(metric.mean, coef, n)
+    # How the offset, -W mean, moves with V and with the shift.
+    cdef double mean_norm = dot(metric.mean, metric.direction, n)
+    cdef Py_ssize_t next_kept = first_kept(e, metric)
+    cdef const Values* x
+
+    for t in range(e.n_order):
+        if t + ROWS_AHEAD < e.n_order:
+            prefetch(metric.products + 2 * order[t + ROWS_AHEAD])
+            prefetch_row(values, <const int32_t*> NULL, <const int32_t*> NULL, stride,
+                         n, order[t + ROWS_AHEAD])
+        x = values + order[t] * stride
+        products = metric.products + 2 * order[t]
+        z = dot(x, coef, n) - shift * products[1] + offset
+        value = loss.point(y[t], z, &slope)
+        if weight != NULL:
+            value *= weight[t]
+            slope *= weight[t]
+        total += value
+        eta = step_of(metric, e.steps[t * e.steps_stride], value,
+                      slope * slope * (products[0] + fit_intercept))
+        path += eta
+        if slope != 0.0:
+            slope *= -eta
+            scaled_add(coef, slope, scale, x, n)
+            shift += slope
+            offset -= slope * (products[1] - mean_norm)
+            if fit_intercept:
+                offset += slope
+                intercept += slope
+        if path > metric.patience or t == next_kept:
+            add(coef, -shift, metric.direction, n)
+            shift = 0.0
+            penalise(e, scale, path)
+            path = 0.0
+            offset = intercept - dot(metric.mean, coef, n)
+            if t == next_kept:
+                e.intercept[0] = intercept
+                keep(e, metric, t)
+                next_kept += metric.average_every
+    return total
+
+
+cdef double metric_block_loop(
+    const Values* values, const Index* indices, const Index* indptr,
+    Py_ssize_t stride, Loss loss, Epoch* e, Metric* metric, Py_ssize_t block_size,
+    int outputs_at_once, double* buffer, double* gradient,
+) noexcept nogil:
+    """Batches whose gradient is summed before W moves: any storage and outputs."""
+    cdef bint sparse = indptr != NULL
+    cdef Py_ssize_t n_outputs = e.n_outputs
+    cdef Py_ssize_t n = e.n_features
+    cdef Py_ssize_t update, start, stop, j, k
+    cdef double total = 0.0, eta, value, factor, squares, path = 0.0
+    cdef double* intercept_gradient = gradient + n_outputs * n
+    cdef double* centred = e.intercept
+    cdef Py_ssize_t next_kept = first_kept(e, metric)
+    cdef const double* mean = metric.mean
+    cdef const double* scale = metric.scale
+
+    for update in range(e.n_updates):
+        start = update * e.n_order // e.n_updates
+        stop = (update + 1) * e.n_order // e.n_updates
+        # Predictions are made with the intercept of features as they are.
+        e.intercept = intercept_gradient + n_outputs
+        for k in range(n_outputs):
+            e.intercept[k] = centred[k]
+            if not sparse:
+                e.intercept[k] -= dot(mean, e.coef + k * n, n)
+        value = batch_gradient(values, indices, indptr, stride, loss, e, start, stop,
+                               block_size, outputs_at_once, buffer, gradient)
+        e.intercept = centred
+        total += value
+
+        factor = 1.0 / (stop - start)
+        squares = 0.0
+        for k in range(n_outputs):
+            if e.fit_intercept:
+                squares += intercept_gradient[k] * intercept_gradient[k]
+            if not sparse:
+                squares += norm(<const double*> gradient + k * n, intercept_gradient[k],
+                                mean, scale, n)
+        if sparse:
+            for j in range(n):
+                for k in range(n_outputs):
+                    squares += scale[j] * gradient[j * n_outputs + k] ** 2
+        eta = step_of(metric, e.steps[update * e.steps_stride], value * factor,
+                      squares * factor * factor)
+        factor *= -eta
+        if sparse:
+            for j in range(n):
+                for k in range(n_outputs):
+                    e.coef[j * n_outputs + k] += (
+                        factor * scale[j] * gradient[j * n_outputs + k]
+                    )
+        else:
+            for k in range(n_outputs):
+                scaled_add(e.coef + k * n, factor, scale,
+                           <const double*> gradient + k * n, n)
+                add(e.coef + k * n, -factor * intercept_gradient[k], metric.direction,
+                    n)
+        if e.fit_intercept:
+            for k in range(n_outputs):
+                e.intercept[k] += factor * intercept_gradient[k]
+        path += eta
+        if path > metric.patience or update == next_kept:
+            if sparse:
+                if e.l1 > 0.0 or e.l2 > 0.0:
+                    for j in range(n):
+                        for k in range(n_outputs):
+                            e.coef[j * n_outputs + k] = prox(
+                                e.coef[j * n_outputs + k], path * scale[j], e
+                            )
+            else:
+                penalise(e, scale, path)
+            path = 0.0
+            if update == next_kept:
+                keep(e, metric, update)
+                next_kept += metric.average_every
+    return total
+
+
+# The sparse loop keeps what it needs of a feature next to each other, in a cell of
+# doubles, so that a feature costs one miss of the cache: two floats in place of the
+# first double, the K coefficients and, for batches of several rows, the last batch
+# (from 1) that the feature was in and K gradients.
+
+cdef inline float* scale_of(double* cell) noexcept nogil:
+    return <float*> cell
+
+
+cdef inline float* seen_in(double* cell) noexcept nogil:
+    """Length of the path when the feature was last penalised."""
+    return <float*> cell + 1
+
+
+cdef inline void penalise_cell(double* cell, Epoch* e, double path) noexcept nogil:
+    cdef double step = scale_of(cell)[0] * (path - seen_in(cell)[0])
+    cdef Py_ssize_t k
+    for k in range(1, 1 + e.n_outputs):
+        cell[k] = prox(cell[k], step, e)
+
+
+cdef inline void cell_dot(
+    const Values* x, const Index* columns, Py_ssize_t n, double* cells,
+    Py_ssize_t width, double* z, double* squares,
+) noexcept nogil:
+    """z = w x for one output, and the sum of scale * x^2."""
+    cdef double z0 = 0.0, z1 = 0.0, q0 = 0.0, q1 = 0.0
+    cdef double* cell
+    cdef Py_ssize_t j = 0
+    while j < n:
+        cell = cells + columns[j] * width
+        z0 += x[j] * cell[1]
+        q0 += x[j] * x[j] * scale_of(cell)[0]
+        j += 1
+        if j == n:
+            break
+        cell = cells + columns[j] * width
+        z1 += x[j] * cell[1]
+        q1 += x[j] * x[j] * scale_of(cell)[0]
+        j += 1
+    z[0] = z0 + z1
+    squares[0] = q0 + q1
+
+
+cdef inline void look_at_cells(
+    const double* cells, Py_ssize_t width, const Index* indices, const Index* indptr,
+    Epoch* e, Py_ssize_t t,
+) noexcept nogil:
+    cdef Py_ssize_t i, j
+    if t < e.n_order:
+        i = e.order[t]
+        for j in range(<Py_ssize_t> indptr[i], <Py_ssize_t> indptr[i + 1]):
+            prefetch(cells + indices[j] * width)
+
+
+cdef double metric_sparse_loop(
+    const Values* values, const Index* indices, const Index* indptr, Loss loss,
+    Epoch* e, Metric* metric, double* cells, Py_ssize_t width, int64_t* touched,
+) noexcept nogil:
+    """Batches that hold fewer values than there are features.
+
+    Penalties are lazy: they are applied to features that a row holds. `touched` has
+    room for the features of a batch, of which there may be p.
+    """
+    cdef bint penalised = e.l1 > 0.0 or e.l2 > 0.0
+    cdef bint far = e.n_features * width > COEFS_NEAR
+    cdef Py_ssize_t n_outputs = e.n_outputs
+    cdef Py_ssize_t n = e.n_features
+    cdef Py_ssize_t update, start, stop, t, i, j, k, r, n_touched
+    cdef Py_ssize_t next_kept = first_kept(e, metric)
+    cdef Py_ssize_t last = 1 + e.n_outputs
+    cdef double total = 0.0, path = 0.0, eta, value, factor, squares, part, weight
+    cdef double* cell
+    cdef double* z
+    cdef double* slopes
+    cdef const Values* x = NULL
+    cdef const Index* columns = NULL
+
+    for j in range(e.n_features):
+        cell = cells + j * width
+        scale_of(cell)[0] = <float> metric.scale[j]
+        for k in range(n_outputs):
+            cell[1 + k] = e.coef[j * n_outputs + k]
+
+    for update in range(e.n_updates):
+        start = update * e.n_order // e.n_updates
+        stop = (update + 1) * e.n_order // e.n_updates
+        squares = 0.0
+        for t in range(start, stop):
+            i = e.order[t]
+            look_ahead(values, indices, indptr, 0, n, e, t + ROWS_AHEAD)
+            if far:
+                look_at_cells(cells, width, indices, indptr, e, t + COEFS_AHEAD)
+            x = row_at(values, indices, indptr, 0, i, &columns, &n)
+            if penalised:
+                for j in range(n):
+                    cell = cells + columns[j] * width
+                    if path - seen_in(cell)[0] > metric.patience:
+                        penalise_cell(cell, e, path)
+                        seen_in(cell)[0] = <float> path
+            z = e.z + (t - start) * n_outputs
+            if n_outputs == 1:
+                cell_dot(x, columns, n, cells, width, z, &squares)
+            else:
+                for k in range(n_outputs):
+                    z[k] = 0.0
+                for j in range(n):
+                    cell = cells + columns[j] * width
+                    squares += scale_of(cell)[0] * x[j] * x[j]
+                    for k in range(n_outputs):
+                        z[k] += x[j] * cell[1 + k]
+        predictions(e, stop - start, 1.0)
+        value = slopes_at(loss, e, start, stop - start)
+        total += value
+
+        factor = 1.0 / (stop - start)
+        n_touched = 0
+        if stop - start == 1:
+            part = 0.0
+            for k in range(n_outputs):
+                part += e.slopes[k] * e.slopes[k]
+            squares = part * (squares + e.fit_intercept)
+        else:
+            squares = 0.0
+            for t in range(start, stop):
+                slopes = e.slopes + (t - start) * n_outputs
+                x = row_at(values, indices, indptr, 0, e.order[t], &columns, &n)
+                for j in range(n):
+                    cell = cells + columns[j] * width
+                    if cell[last] != update + 1:
+                        cell[last] = update + 1
+                        touched[n_touched] = columns[j]
+                        n_touched += 1
+                        for k in range(n_outputs):
+                            cell[last + 1 + k] = 0.0
+                    for k in range(n_outputs):
+                        cell[last + 1 + k] += x[j] * slopes[k]
+            for r in range(n_touched):
+                cell = cells + touched[r] * width
+                for k in range(n_outputs):
+                    squares += scale_of(cell)[0] * cell[last + 1 + k] ** 2
+            if e.fit_intercept:
+                for k in range(n_outputs):
+                    part = 0.0
+                    for t in range(stop - start):
+                        part += e.slopes[t * n_outputs + k]
+                    squares += part * part
+        eta = step_of(metric, e.steps[update * e.steps_stride], value * factor,
+                      squares * factor * factor)
+        factor *= -eta
+
+        if stop - start == 1:
+            for j in range(n):
+                cell = cells + columns[j] * width
+                for k in range(n_outputs):
+                    cell[1 + k] += factor * scale_of(cell)[0] * x[j] * e.slopes[k]
+        for r in range(n_touched):
+            cell = cells + touched[r] * width
+            for k in range(n_outputs):
+                cell[1 + k] += factor * scale_of(cell)[0] * cell[last + 1 + k]
+        if e.fit_intercept:
+            add_rows(e.intercept, factor, e.slopes, stop - start, n_outputs)
+        path += eta
+        if update == next_kept:
+            next_kept += metric.average_every
+            weight = weight_of(e, metric, update)
+            add(e.intercept_sum, weight, e.intercept, n_outputs)
+            for j in range(e.n_features):
+                cell = cells + j * width
+                if penalised:
+                    penalise_cell(cell, e, path)
+                    seen_in(cell)[0] = 0.0
+                for k in range(n_outputs):
+                    e.coef_sum[j * n_outputs + k] += weight * cell[1 + k]
+            # From zero again, so that single precision is enough for `seen`.
+            path = 0.0
+
+    # The last update was kept, so that nothing is left to penalise.
+    for j in range(e.n_features):
+        for k in range(n_outputs):
+            e.coef[j * n_outputs + k] = cells[j * width + 1 + k]
+    return total
+
+
 # ---------------------------------------------------------------- entry points
 
 
@@ -826,6 +1303,92 @@ cdef double* pointer(double[::1] array) noexcept:
 cdef double[::1] flat(array):
     # A view on the memory, whichever its order: a copy would lose what is written.
     return None if array is None else array.reshape(-1, order="A")
+
+
+cdef struct Scratch:
+    # Memory of the kernels, and what of them to run.
+    Py_ssize_t block_size
+    int outputs_at_once
+    double* buffer
+    double* gradient
+    double* cells
+    Py_ssize_t width
+    int64_t* touched
+
+
+cdef class Arguments:
+    """Epoch and Scratch, checked and filled, and the arrays they point to."""
+
+    cdef Epoch e
+    cdef Scratch scratch
+    cdef list arrays
+
+    def __init__(self, Rows X, const Py_ssize_t[::1] order, const double[:, ::1] y,
+                 const double[::1] weight, Py_ssize_t batch_size, coef,
+                 double[::1] intercept, bint fit_intercept, coef_sum,
+                 double[::1] intercept_sum, bint by_blocks):
+        cdef Py_ssize_t n_outputs = intercept.shape[0]
+        cdef Py_ssize_t n_rows = order.shape[0]
+        cdef double[::1] coef_flat, sum_flat, buffer
+        cdef Epoch* e = &self.e
+        for array in (coef, coef_sum):
+            if array is not None and not (
+                array.shape == (n_outputs, X.n_features)
+                and array.flags["F_CONTIGUOUS" if X.sparse else "C_CONTIGUOUS"]
+            ):
+                raise ValueError(
+                    f"W must be {X.order}-ordered, with the shape of b and X."
+                )
+        if y.shape[0] != n_rows or (weight is not None and weight.shape[0] != n_rows):
+            raise ValueError("There must be a target and a weight for each visit.")
+        coef_flat, sum_flat = flat(coef), flat(coef_sum)
+        batch_size = min(batch_size, n_rows)
+
+        self.scratch.block_size = batch_size
+        self.scratch.outputs_at_once = 0
+        if by_blocks:
+            self.scratch.block_size, self.scratch.outputs_at_once = block_shape(
+                X, n_outputs
+            )
+            self.scratch.block_size = min(self.scratch.block_size, batch_size)
+        buffer = np.empty(2 * self.scratch.block_size * n_outputs)
+
+        e.y = &y[0, 0]
+        e.y_columns = y.shape[1]
+        e.weight = &weight[0] if weight is not None else NULL
+        e.order = &order[0]
+        e.n_order = n_rows
+        e.n_updates = (n_rows + batch_size - 1) // batch_size
+        e.batch_size = batch_size
+        e.fit_intercept = fit_intercept
+        e.n_features = X.n_features
+        e.n_outputs = n_outputs
+        e.coef = &coef_flat[0]
+        e.intercept = &intercept[0]
+        e.coef_sum = pointer(sum_flat)
+        e.intercept_sum = pointer(intercept_sum)
+        e.z = &buffer[0]
+        e.slopes = e.z + self.scratch.block_size * n_outputs
+        self.arrays = [order, y, weight, coef_flat, intercept, sum_flat, intercept_sum,
+                       buffer]
+
+    cdef void set_steps(self, const double[::1] steps, double l1, double l2):
+        self.e.steps = &steps[0]
+        self.e.steps_stride = 0 if steps.shape[0] == 1 else 1
+        self.e.l1 = l1
+        self.e.l2 = l2
+        self.arrays.append(steps)
+
+    cdef double* numbers(self, Py_ssize_t size):
+        """Zeros that live as long as this object."""
+        cdef double[::1] array = np.zeros(max(size, 1))
+        self.arrays.append(array)
+        return &array[0]
+
+    cdef void add_blocks(self, Rows X, Py_ssize_t n_gradient):
+        self.scratch.gradient = self.numbers(n_gradient)
+        if self.scratch.outputs_at_once:
+            self.scratch.buffer = self.numbers(self.scratch.block_size * X.n_features)
 
 
 def run_epoch(
@@ -878,135 +1441,241 @@ def run_epoch(
     float
         Sum over rows of weight times loss, each before the update it is part of.
     """
-    cdef Py_ssize_t n_outputs = coef.shape[0]
-    cdef Py_ssize_t n_features = coef.shape[1]
+    cdef Arguments a
     cdef bint averaging = coef_sum is not None
-    cdef double[::1] coef_flat = flat(coef)
-    cdef double[::1] sum_flat = flat(coef_sum)
-    cdef double[::1] buffer, gradient, seen, history
-    cdef Py_ssize_t block_size, n_updates
-    cdef int outputs_at_once = 0
-    cdef double total
-    cdef Epoch e
     cdef Lazy lazy
 
     if order.shape[0] == 0:
         return 0.0
-    for array in (coef, coef_sum):
-        if array is not None and not (
-            array.shape == (intercept.shape[0], X.n_features)
-            and array.flags["F_CONTIGUOUS" if X.sparse else "C_CONTIGUOUS"]
-        ):
-            raise ValueError(f"W must be {X.order}-ordered, with the shape of b and X.")
-    if y.shape[0] != order.shape[0] or (
-        weight is not None and weight.shape[0] != order.shape[0]
-    ):
-        raise ValueError("There must be a target and a weight for each visit.")
-    batch_size = min(batch_size, order.shape[0])
-    n_updates = (order.shape[0] + batch_size - 1) // batch_size
-
+    a = Arguments(X, order, y, weight, batch_size, coef, intercept, fit_intercept,
+                  coef_sum, intercept_sum, by_blocks)
+    a.set_steps(steps, l1, l2)
+    a.e.average_from = average_from
     if by_blocks:
-        block_size, outputs_at_once = block_shape(X, n_outputs)
-        block_size = min(block_size, batch_size)
+        a.add_blocks(X, intercept.shape[0] * (X.n_features + 1))
+        return dispatch(X, loss, &a.e, NULL, NULL, &a.scratch)
+    memset(&lazy, 0, sizeof(Lazy))
+    if X.sparse and l1 > 0.0:
+        lazy.threshold_seen = a.numbers(X.n_features)
+    if X.sparse and averaging:
+        lazy.weight_seen = a.numbers(X.n_features)
+    if X.sparse and averaging and l1 > 0.0:
+        lazy.moment_seen = a.numbers(X.n_features)
+        lazy.history = a.numbers(3 * a.e.n_updates)
+    return dispatch(X, loss, &a.e, &lazy, NULL, &a.scratch)
+
+
+def run_metric_epoch(
+    Rows X,
+    const Py_ssize_t[::1] order,
+    const double[:, ::1] y,
+    const double[::1] weight,
+    Py_ssize_t batch_size,
+    const double[::1] steps,
+    double l1,
+    double l2,
+    Loss loss,
+    coef,
+    double[::1] intercept,
+    bint fit_intercept,
+    const double[::1] mean,
+    const double[::1] scale,
+    coef_sum,
+    double[::1] intercept_sum,
+    double patience=0.0,
+    bint cut=True,
+    Py_ssize_t average_every=1,
+    const double[:, ::1] products=None,
+    bint by_blocks=False,
+):
+    """One epoch of updates in the metric of features (x - mean) sqrt(scale).
+
+    Batches differ in size by one row at most.
+
+    Parameters
+    ----------
+    X, order, y, weight, batch_size, l1, l2, loss, coef, fit_intercept, by_blocks
+        As in `run_epoch`.
+    steps : ndarray of shape (ceil(len(order) / batch_size),) or (1,)
+        Largest step size of each update, or of all.
+    intercept : ndarray of shape (K,)
+        Intercepts of centred features, b + W mean.
+    mean, scale : ndarray of shape (p,)
+        `mean` must be zero if X is sparse.
+    patience : float
+        Penalties are applied when steps add up to more than this, and to iterates in
+        the averages.
+    cut : bool
+        Cut a step that would take the linearised loss of its batch below zero.
+    coef_sum, intercept_sum : ndarray like coef and intercept
+        The iterates after the last update, and before it after each
+        `average_every`-th, are added to them, weighted by (number of update /
+        number of updates)^3.
+    products : ndarray of shape (n, 2) or None
+        What `row_products` returns. Needed for batches of one row of a dense X and
+        one output.
+
+    Returns
+    -------
+    total : float
+        Sum over rows of weight times loss, each before the update it is part of.
+    weight_sum : float
+        Sum of the weights of the iterates.
+    """
+    cdef Arguments a
+    cdef Metric metric
+    cdef double total
+    cdef double[::1] direction
+    cdef int64_t[::1] touched
+    cdef Py_ssize_t n_values
+
+    if not mean.shape[0] == scale.shape[0] == X.n_features:
+        raise ValueError("There must be a mean and a scale for each feature.")
+    a = Arguments(X, order, y, weight, batch_size, coef, intercept, fit_intercept,
+                  coef_sum, intercept_sum, by_blocks)
+    a.set_steps(steps, l1, l2)
+    n_values = intercept.shape[0] * X.n_features
+    metric.mean = &mean[0]
+    metric.scale = &scale[0]
+    direction = np.multiply(mean, scale)
+    metric.direction = &direction[0]
+    metric.patience = patience
+    metric.cut = cut
+    metric.average_every = average_every
+    metric.weight_sum = 0.0
+    if X.sparse and not by_blocks:
+        touched = np.empty(X.n_features, dtype=np.int64)
+        a.scratch.touched = &touched[0]
+        a.scratch.width = 1 + intercept.shape[0]
+        if a.e.batch_size > 1:
+            a.scratch.width += 1 + intercept.shape[0]
+        a.scratch.cells = a.numbers(X.n_features * a.scratch.width)
     else:
-        block_size = batch_size
-    buffer = np.empty(2 * block_size * n_outputs)
-
-    e.y = &y[0, 0]
-    e.y_columns = y.shape[1]
-    e.weight = &weight[0] if weight is not None else NULL
-    e.order = &order[0]
-    e.n_order = order.shape[0]
-    e.n_updates = n_updates
-    e.batch_size = batch_size
-    e.steps = &steps[0]
-    e.steps_stride = 0 if steps.shape[0] == 1 else 1
-    e.l1 = l1
-    e.l2 = l2
-    e.fit_intercept = fit_intercept
-    e.n_features = n_features
-    e.n_outputs = n_outputs
-    e.coef = &coef_flat[0]
-    e.intercept = &intercept[0]
-    e.coef_sum = pointer(sum_flat)
-    e.intercept_sum = pointer(intercept_sum)
-    e.average_from = average_from
-    e.z = &buffer[0]
-    e.slopes = e.z + block_size * n_outputs
-
-    if by_blocks:
-        gradient = np.empty(n_outputs * (n_features + 1))
-        seen = np.empty(block_size * n_features if outputs_at_once else 1)
-        total = dispatch(X, loss, &e, NULL, block_size, outputs_at_once,
-                         &seen[0], &gradient[0])
-    else:
-        memset(&lazy, 0, sizeof(Lazy))
-        if X.sparse and (averaging or l1 > 0):
-            seen = np.zeros(3 * n_features)
-            if l1 > 0:
-                lazy.threshold_seen = &seen[0]
-            if averaging:
-                lazy.weight_seen = &seen[n_features]
-            if averaging and l1 > 0:
-                history = np.empty(3 * n_updates)
-                lazy.moment_seen = &seen[2 * n_features]
-                lazy.history = &history[0]
-        total = dispatch(X, loss, &e, &lazy, 0, 0, NULL, NULL)
-    return total
+        if a.e.batch_size == 1 and intercept.shape[0] == 1 and not X.sparse:
+            if products is None or not products.shape[0] == X.n_rows:
+                raise ValueError("There must be products for each row.")
+            metric.products = &products[0, 0]
+        a.add_blocks(X, n_values + 2 * intercept.shape[0])
+    total = dispatch(X, loss, &a.e, NULL, &metric, &a.scratch)
+    return total, metric.weight_sum
 
 
-def zero_loss(
+def row_products(Rows X, const double[::1] mean, const double[::1] scale):
+    """Sums of scale * (x - mean)^2 and of scale * x * mean, for each dense row x.
+
+    Returns
+    -------
+    ndarray of shape (n, 2)
+    """
+    cdef Py_ssize_t n = X.n_features
+    cdef Py_ssize_t i
+    cdef double[::1] direction = np.multiply(mean, scale)
+    cdef double[:, ::1] out = np.empty((X.n_rows, 2))
+    cdef const float* single = <const float*> X.values
+    cdef const double* wide = <const double*> X.values
+    if X.sparse or not mean.shape[0] == scale.shape[0] == n:
+        raise ValueError("X must be dense, with a mean and a scale for each feature.")
+    with nogil:
+        for i in range(X.n_rows):
+            if X.single:
+                out[i, 0] = norm(single, 1.0, &mean[0], &scale[0], n)
+                out[i, 1] = dot(single, &direction[0], n)
+                single += X.stride
+            else:
+                out[i, 0] = norm(wide, 1.0, &mean[0], &scale[0], n)
+                out[i, 1] = dot(wide, &direction[0], n)
+                wide += X.stride
+    return np.asarray(out)
+
+
+def loss_gradient(
+    Rows X,
+    const Py_ssize_t[::1] order,
+    const double[:, ::1] y,
+    const double[::1] weight,
+    Loss loss,
+    coef,
+    double[::1] intercept,
+):
+    """Sum over rows of weight times loss, and its gradient in W and b.
+
+    Parameters as in `run_epoch`. The gradient in W has shape and order of `coef`.
+    """
+    cdef Arguments a
+    cdef double[::1] gradient
+    cdef double total
+    cdef Py_ssize_t n_values = coef.size
+    a = Arguments(X, order, y, weight, order.shape[0], coef, intercept, True, None,
+                  None, True)
+    out = np.empty(n_values + intercept.shape[0])
+    gradient = out
+    a.add_blocks(X, 1)
+    a.scratch.gradient = &gradient[0]
+    a.e.n_updates = 0
+    total = dispatch(X, loss, &a.e, NULL, NULL, &a.scratch)
+    return total, out[:n_values].reshape(coef.shape, order=X.order), out[n_values:]
+
+
+def constant_loss(
     Loss loss,
     const double[:, ::1] y,
     const double[::1] weight,
-    Py_ssize_t n_outputs,
+    const double[::1] z,
 ):
-    """Sum of weight times loss with W = 0 and b = 0."""
-    cdef const double[::1] z = np.zeros(n_outputs)
-    cdef double[::1] slopes = np.empty(n_outputs)
+    """Sum of weight times loss if the predictions of all rows are z, (K,)."""
+    cdef double[::1] slopes = np.empty(z.shape[0])
     cdef double total = 0.0
     cdef Py_ssize_t i
     with nogil:
         for i in range(y.shape[0]):
             total += loss.rows(&y[i, 0], &z[0],
                                &weight[i] if weight is not None else NULL,
-                               &slopes[0], 1, n_outputs)
+                               &slopes[0], 1, z.shape[0])
     return total
 
 
 cdef double dispatch(
-    Rows X, Loss loss, Epoch* e, Lazy* lazy, Py_ssize_t block_size,
-    int outputs_at_once, double* buffer, double* gradient,
+    Rows X, Loss loss, Epoch* e, Lazy* lazy, Metric* metric, Scratch* scratch,
 ) noexcept:
     with nogil:
         if X.single and X.wide_index:
             return typed(<const float*> X.values, <const int64_t*> X.indices, X, loss,
-                         e, lazy, block_size, outputs_at_once, buffer, gradient)
+                         e, lazy, metric, scratch)
         if X.single:
             return typed(<const float*> X.values, <const int32_t*> X.indices, X, loss,
-                         e, lazy, block_size, outputs_at_once, buffer, gradient)
+                         e, lazy, metric, scratch)
         if X.wide_index:
             return typed(<const double*> X.values, <const int64_t*> X.indices, X, loss,
-                         e, lazy, block_size, outputs_at_once, buffer, gradient)
+                         e, lazy, metric, scratch)
         return typed(<const double*> X.values, <const int32_t*> X.indices, X, loss,
-                     e, lazy, block_size, outputs_at_once, buffer, gradient)
+                     e, lazy, metric, scratch)
 
 
 cdef double typed(
     const Values* values, const Index* indices, Rows X, Loss loss, Epoch* e,
-    Lazy* lazy, Py_ssize_t block_size, int outputs_at_once, double* buffer,
-    double* gradient,
+    Lazy* lazy, Metric* metric, Scratch* scratch,
 ) noexcept nogil:
-    if lazy != NULL and e.batch_size == 1 and e.n_outputs == 1 and (
-        e.l1 == 0.0 and e.coef_sum == NULL
-    ):
-        return plain_loop(values, indices, <const Index*> X.indptr, X.stride, loss, e,
-                          lazy)
+    cdef const Index* indptr = <const Index*> X.indptr
+    cdef bint simple = e.batch_size == 1 and e.n_outputs == 1
+    if e.n_updates == 0:
+        return batch_gradient(values, indices, indptr, X.stride, loss, e, 0, e.n_order,
+                              scratch.block_size, scratch.outputs_at_once,
+                              scratch.buffer, scratch.gradient)
+    if metric != NULL and scratch.touched != NULL:
+        return metric_sparse_loop(values, indices, indptr, loss, e, metric,
+                                  scratch.cells, scratch.width, scratch.touched)
+    if metric != NULL and simple and not X.sparse:
+        return metric_plain_loop(values, X.stride, loss, e, metric)
+    if metric != NULL:
+        return metric_block_loop(values, indices, indptr, X.stride, loss, e, metric,
+                                 scratch.block_size, scratch.outputs_at_once,
+                                 scratch.buffer, scratch.gradient)
+    if lazy != NULL and simple and e.l1 == 0.0 and e.coef_sum == NULL:
+        return plain_loop(values, indices, indptr, X.stride, loss, e, lazy)
     if lazy != NULL:
-        return row_loop(values, indices, <const Index*> X.indptr, X.stride, loss, e,
-                        lazy)
-    return block_loop(values, indices, <const Index*> X.indptr, X.stride, loss, e,
-                      block_size, outputs_at_once, buffer, gradient)
+        return row_loop(values, indices, indptr, X.stride, loss, e, lazy)
+    return block_loop(values, indices, indptr, X.stride, loss, e, scratch.block_size,
+                      scratch.outputs_at_once, scratch.buffer, scratch.gradient)
 
 
 cdef tuple block_shape(Rows X, Py_ssize_t n_outputs):

@@ -26,8 +26,30 @@ from libc.math cimport INFINITY, exp, fabs, log, log1p
 import numpy as np
 
 
+def quantile(y, weight, level):
+    """Quantile of each column of y by weight: the mean of the lower and the upper one.
+
+    A row of weight 2 counts as two rows.
+    """
+    if weight is None:
+        weight = np.ones(len(y))
+    result = []
+    for column in y.reshape(len(y), -1).T:
+        order = np.argsort(column)
+        below = np.cumsum(weight[order])
+        level_of_weight = level * below[len(below) - 1]
+        low = np.searchsorted(below, level_of_weight, side="left")
+        high = np.searchsorted(below, level_of_weight, side="right")
+        ends = order[np.minimum([low, high], len(order) - 1)]
+        result.append(column[ends].mean())
+    return np.array(result)
+
+
 cdef class Loss:
     """Base class: a loss that treats every output on its own."""
+
+    # Whether W = 0 minimises it whatever the data, so that its value guides nothing.
+    degenerate = False
 
     cdef double point(self, double y, double z, double* slope) noexcept nogil:
         """Return loss(y, z) and write dloss/dz to slope[0]."""
@@ -87,17 +109,41 @@ cdef class Loss:
             value_view[i] = self.point(y_flat[i], z_flat[i], &slope_view[i])
         return value.reshape(z.shape), slope.reshape(z.shape)
 
-    def curvature(self, y):
+    def curvature(self, y, weight=None):
         """A bound of the second derivative, for choosing a step size.
 
         A loss with kinks has no such bound. There the slope changes by at most
         2 max_slope over residuals of the size of the spread of y, and the
         quotient of the two takes its place.
         """
-        spread = np.median(np.abs(y - np.median(y)))
+        distance = np.abs(y - quantile(y, weight, 0.5))
+        spread = np.max(quantile(distance, weight, 0.5))
         if spread == 0.0:
-            spread = np.mean(np.abs(y - np.median(y)))
+            spread = np.max(np.average(distance, axis=0, weights=weight))
         return min(self.max_curvature, self.max_slope / (spread or 1.0))
+
+    def constant(self, y, weight=None, n_outputs=1):
+        """The best prediction that is the same for all rows.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n, K)
+        weight : ndarray of shape (n,) or None
+        n_outputs : int
+            K; what y does not tell if it is a class index.
+
+        Returns
+        -------
+        ndarray of shape (K,)
+        """
+        return np.average(y, axis=0, weights=weight)
+
+    def smoothed(self, delta):
+        """This loss with the slope of its Moreau envelope of width delta.
+
+        Losses without kinks are returned as they are.
+        """
+        return self
 
     def check_targets(self, y):
         """Raise ValueError where y lies outside the domain of the loss."""
@@ -141,6 +187,9 @@ cdef class Huber(Loss):
         slope[0] = self.epsilon if r > 0 else -self.epsilon
         return self.epsilon * (fabs(r) - 0.5 * self.epsilon)
 
+    def constant(self, y, weight=None, n_outputs=1):
+        return quantile(y, weight, 0.5)
+
 
 cdef class EpsilonInsensitive(Loss):
     """max(0, |y - z| - epsilon); with epsilon = 0 the absolute error."""
@@ -159,6 +208,12 @@ cdef class EpsilonInsensitive(Loss):
             return 0.0
         slope[0] = 1.0 if r > 0 else -1.0
         return fabs(r) - self.epsilon
+
+    def constant(self, y, weight=None, n_outputs=1):
+        return quantile(y, weight, 0.5)
+
+    def smoothed(self, delta):
+        return Smoothed(self, delta)
 
 
 cdef class AbsoluteError(EpsilonInsensitive):
@@ -190,6 +245,9 @@ cdef class SquaredEpsilonInsensitive(Loss):
         slope[0] = 2.0 * excess if r > 0 else -2.0 * excess
         return excess * excess
 
+    def constant(self, y, weight=None, n_outputs=1):
+        return quantile(y, weight, 0.5)
+
 
 cdef class Quantile(Loss):
     """Pinball loss: q (y - z) above the prediction, (1 - q) (z - y) below it.
@@ -214,6 +272,12 @@ cdef class Quantile(Loss):
             slope[0] = 0.0
         return slope[0] * r
 
+    def constant(self, y, weight=None, n_outputs=1):
+        return quantile(y, weight, self.quantile)
+
+    def smoothed(self, delta):
+        return Smoothed(self, delta)
+
 
 cdef class Poisson(Loss):
     """Half the Poisson deviance with a log link: exp(z) - y - y (z - log y).
@@ -233,9 +297,14 @@ cdef class Poisson(Loss):
             return mean - y - y * (z - log(y))
         return mean
 
-    def curvature(self, y):
+    def curvature(self, y, weight=None):
         """exp(z) has no bound; predictions seldom exceed the largest target."""
         return np.max(y) or 1.0
+
+    def constant(self, y, weight=None, n_outputs=1):
+        mean = np.average(y, axis=0, weights=weight)
+        # All targets zero: the best constant is -inf.
+        return np.log(np.where(mean > 0.0, mean, 1e-10))
 
     def check_targets(self, y):
         if np.min(y) < 0:
@@ -267,6 +336,9 @@ cdef class Cauchy(Loss):
         slope[0] = r / (1.0 + u * u)
         return 0.5 * self.epsilon * self.epsilon * log1p(u * u)
 
+    def constant(self, y, weight=None, n_outputs=1):
+        return quantile(y, weight, 0.5)
+
 
 # ------------------------------------------------------------ classification
 
@@ -274,7 +346,7 @@ cdef class Cauchy(Loss):
 cdef class BinaryLoss(Loss):
     """Base class of the losses of the margin y z, with y in {-1, +1}."""
 
-    def curvature(self, y):
+    def curvature(self, y, weight=None):
         return min(self.max_curvature, self.max_slope)
 
 
@@ -293,6 +365,11 @@ cdef class LogLoss(BinaryLoss):
             return log1p(e)
         slope[0] = -y / (1.0 + e)
         return log1p(e) - margin
+
+    def constant(self, y, weight=None, n_outputs=1):
+        # The log-odds; of data with one class only, they would be infinite.
+        mean = np.clip(np.average(y, axis=0, weights=weight), -1.0 + 1e-6, 1.0 - 1e-6)
+        return np.log((1.0 + mean) / (1.0 - mean))
 
 
 cdef class Hinge(BinaryLoss):
@@ -315,9 +392,17 @@ cdef class Hinge(BinaryLoss):
         slope[0] = 0.0
         return 0.0
 
+    def constant(self, y, weight=None, n_outputs=1):
+        return np.sign(np.average(y, axis=0, weights=weight))
+
+    def smoothed(self, delta):
+        return Smoothed(self, delta)
+
 
 cdef class Perceptron(Hinge):
     """max(0, -y z)."""
+
+    degenerate = True
 
     def __init__(self):
         Hinge.__init__(self)
@@ -394,8 +479,51 @@ cdef class OneVsRest(Loss):
             slopes += n_outputs
         return total
 
-    def curvature(self, y):
-        return self.binary.curvature(np.array([-1.0, 1.0]))
+    @property
+    def degenerate(self):
+        return self.binary.degenerate
+
+    def curvature(self, y, weight=None):
+        return self.binary.curvature(np.array([[-1.0], [1.0]]))
+
+    def constant(self, y, weight=None, n_outputs=1):
+        index = y[:, 0].astype(np.intp)
+        total = np.bincount(index, weight, minlength=n_outputs)
+        share = total / total.sum()
+        labels = np.array([[-1.0], [1.0]])
+        return np.array(
+            [self.binary.constant(labels, np.array([1 - p, p]))[0] for p in share]
+        )
+
+    def smoothed(self, delta):
+        return OneVsRest(self.binary.smoothed(delta))
+
+
+cdef class Smoothed(Loss):
+    """A piecewise linear loss, with the slope of its Moreau envelope.
+
+    The envelope of width delta at z is the minimum over u of loss(u) + (z - u)^2 /
+    (2 delta). Its slope is that of the loss but for points nearer to a kink, where
+    the loss is zero, than delta times the slope: there it is linear (Beck and
+    Teboulle, "Smoothing and first order methods", SIAM J. Optim. 22, 2012, section
+    4.2). The value is that of the loss itself.
+    """
+
+    cdef readonly Loss loss
+    cdef readonly double delta
+
+    def __init__(self, Loss loss, double delta):
+        self.loss = loss
+        self.delta = delta
+        self.max_curvature = 1.0 / delta
+        self.max_slope = loss.max_slope
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        cdef double value = self.loss.point(y, z, slope)
+        # value / |slope| is the distance to the kink.
+        if value < self.delta * slope[0] * slope[0]:
+            slope[0] = value / (slope[0] * self.delta)
+        return value
 
 
 # Name -> (class, names of the estimator parameters it takes).

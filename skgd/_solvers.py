@@ -9,7 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from skgd import _penalties
 from skgd._kernels import run_epoch
+
+# Adaptive steps end at this fraction of eta0. For SGDRegressor's eta0 = 0.01 that is
+# its own bound of 1e-6; a bound relative to eta0 does not depend on the scale of X.
+SMALLEST_STEP = 1e-4
+
+# Multiples of the objective at W = 0 from which training failed, and from which the
+# last coefficients are not worth keeping even if they are finite.
+POOR = 2.0
+DIVERGED = 1e10
 
 # From this many rows on, drawing an order takes longer than handing it to a thread.
 DRAW_AHEAD_FROM = 20_000
@@ -82,6 +92,72 @@ class Orders:
         order = ready.result()
         self.next = self.executor.submit(self.generator.permutation, self.n_rows)
         return order
+
+
+class Textbook:
+    """Epochs of gradient descent with the steps of a schedule, and nothing else.
+
+    With `adaptive`, the step is divided by 5 where training would end, until it is
+    very small.
+    """
+
+    recovers = False
+
+    def __init__(self, problem, state, batch_size, schedule, adaptive=False):
+        self.batch_size = batch_size
+        self.schedule = schedule
+        self.adaptive = adaptive
+        self.smallest_step = state.eta * SMALLEST_STEP
+        self.shuffled = batch_size < problem.n_rows
+        self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
+        self.before = None
+
+    def epoch(self, problem, state, order):
+        """Make an epoch. Returns the objective, a mean over it, and the last step."""
+        self.before = None if self.shuffled else state.copy()
+        t, penalty_before = state.t, self.penalty
+        loss, eta = self.run(problem, state, order)
+        self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
+        # Mean over the iterates before each update, if the penalty moves linearly.
+        # The loss is such a mean. With one update an epoch, both are exact.
+        n_updates = state.t - t
+        share = (n_updates - 1) / (2 * n_updates)
+        return loss + penalty_before + (self.penalty - penalty_before) * share, eta
+
+    def run(self, problem, state, order):
+        return epoch(problem, state, self.batch_size, self.schedule, order)
+
+    def evaluated(self, state):
+        """The state that the objective of the last epoch belongs to."""
+        return self.before or state
+
+    def to_gain(self, objective):
+        """What a tolerance is a fraction of."""
+        return objective
+
+    def lower(self, state):
+        """Lower the step instead of ending. Returns False if that is no use."""
+        if not self.adaptive or state.eta <= self.smallest_step:
+            return False
+        state.eta /= 5.0
+        return True
+
+    def finish(self, problem, state, reason, progress, last, largest):
+        """The state to keep, why training ended, and whether it ended badly."""
+        zero = problem.zero_objective()
+        # With all targets zero, say, W = 0 is perfect, and the ratio says nothing.
+        ratio = last / zero if zero > 0.0 else 0.0
+        if not ratio < DIVERGED:
+            reason = "diverged"
+        if reason == "diverged":
+            # That an epoch was the best on average does not say how it ended.
+            state = best_of(problem, (progress.best, progress.initial))
+        return state, reason, ratio > POOR
+
+
+def best_of(problem, states):
+    """The state with the lowest objective."""
+    return min(states, key=lambda s: np.nan_to_num(problem.objective(s), nan=np.inf))
 
 
 def epoch(problem, state, batch_size, schedule, order=None):

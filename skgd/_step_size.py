@@ -101,37 +101,43 @@ def stable_step(problem, X, batch_size, rng):
             norms *= weight
     largest = smoothness = float(norms.max())
     if batch_size > 1 and np.isfinite(largest):
-        overall = _largest_eigenvalue(
-            X, rows, weight, problem.fit_intercept, rng, np.sqrt(largest) or 1.0
+        # Scaled, so that squares neither overflow nor vanish.
+        scale = largest or 1.0
+        ones = np.ones(X.shape[1])
+        overall = scale * largest_eigenvalue(
+            X, rows, weight, problem.fit_intercept, rng, 0.0 * ones, ones / scale, scale
         )
         smoothness = (
             n * (batch_size - 1) * min(overall, largest) + (n - batch_size) * largest
         ) / (batch_size * (n - 1))
-    smoothness = problem.loss.curvature(y) * smoothness + problem.l2
+    smoothness = problem.loss.curvature(y, weight) * smoothness + problem.l2
     # The square of a feature of 1e200 is too large for a double.
     return 1.0 / (2.0 * min(smoothness, 1e307)) if smoothness > 0.0 else 1.0
 
 
-def _largest_eigenvalue(
-    X, rows, weight, fit_intercept, rng, scale, max_rows=1000, n_iter=20
+def largest_eigenvalue(
+    X, rows, weight, fit_intercept, rng, mean, scale, unit=1.0, max_rows=1000, n_iter=20
 ):
-    """Largest eigenvalue of the mean of s_i (x_i, 1)(x_i, 1)' by the power method.
+    """Largest eigenvalue of the mean of s_i z_i z_i' by the power method.
 
-    Of the mean over at most `max_rows` random rows, to be precise. The rows are divided
-    by `scale` on the way, so that squares neither overflow nor vanish.
+    z_i is (x_i - mean) sqrt(scale), with the intercept's 1 / sqrt(unit) behind it. The
+    mean is over at most `max_rows` random rows.
     """
     weight = np.ones(len(rows)) if weight is None else weight
     if len(rows) > max_rows:
         chosen = np.sort(rng.choice(len(rows), max_rows, replace=False))
         rows, weight = rows[chosen], weight[chosen]
-    sample, one = X[rows] / scale, float(fit_intercept) / scale
+    sample, root = X[rows], np.sqrt(scale)
+    if isinstance(sample, np.ndarray):
+        sample = sample - mean  # zero for sparse data
+    one = float(fit_intercept) / np.sqrt(unit)
     v, v0 = rng.standard_normal(X.shape[1]), rng.standard_normal()
     eigenvalue = 0.0
     for _ in range(n_iter):
         norm = np.hypot(np.linalg.norm(v), v0)
         if norm == 0.0:
             break
-        z = weight * (safe_sparse_dot(sample, v / norm) + one * v0 / norm)
-        v, v0 = safe_sparse_dot(sample.T, z) / len(rows), one * np.mean(z)
+        z = weight * (safe_sparse_dot(sample, root * v / norm) + one * v0 / norm)
+        v, v0 = root * safe_sparse_dot(sample.T, z) / len(rows), one * np.mean(z)
         eigenvalue = float(np.hypot(np.linalg.norm(v), v0))
-    return eigenvalue * scale**2
+    return eigenvalue

@@ -6,17 +6,8 @@ from time import perf_counter
 import numpy as np
 
 from skgd import _penalties, _solvers
-from skgd._kernels import Rows, run_epoch, zero_loss
+from skgd._kernels import Rows, constant_loss, run_epoch
 from skgd._losses import Loss
-
-# Adaptive steps end at this fraction of eta0. For SGDRegressor's eta0 = 0.01 that is
-# its own bound of 1e-6; a bound relative to eta0 does not depend on the scale of X.
-SMALLEST_STEP = 1e-4
-
-# Multiples of the objective at W = 0 from which training failed, and from which the
-# last coefficients are not worth keeping even if they are finite.
-POOR = 2.0
-DIVERGED = 1e10
 
 
 @dataclass(frozen=True)
@@ -63,9 +54,21 @@ class Problem:
             )  # fmt: skip
             return total / self.n_rows + _penalties.value(coef, self.l1, self.l2)
 
+    def constant(self):
+        """The intercepts of the best model with W = 0."""
+        if not self.fit_intercept:
+            return np.zeros(self.n_outputs)
+        constant = self.loss.constant(self.y, self.weight, self.n_outputs)
+        return np.asarray(constant, dtype=np.float64)
+
+    def constant_objective(self, intercept=None):
+        """The objective at W = 0, with the best intercept if none is given."""
+        intercept = self.constant() if intercept is None else intercept
+        return constant_loss(self.loss, self.y, self.weight, intercept) / self.n_rows
+
     def zero_objective(self):
         """The objective at W = 0, b = 0."""
-        return zero_loss(self.loss, self.y, self.weight, self.n_outputs) / self.n_rows
+        return self.constant_objective(np.zeros(self.n_outputs))
 
 
 @dataclass
@@ -104,7 +107,7 @@ class State:
 
     def within(self, largest):
         """Whether all coefficients are finite and at most `largest`."""
-        arrays = (self.coef, self.intercept)
+        arrays = self.result()
         # A sum of squares, quick to get, settles it nearly always.
         if sum(np.vdot(array, array) for array in arrays) < min(largest, 1e150) ** 2:
             return True
@@ -146,13 +149,11 @@ class Outcome:
 def train(
     problem,
     state,
-    batch_size,
-    schedule,
+    method,
     *,
     max_iter,
     tol=None,
     n_iter_no_change=5,
-    adaptive=False,
     shuffle=None,
     score=None,
     largest=np.inf,
@@ -165,20 +166,17 @@ def train(
     problem : Problem
     state : State
         Changed in place.
-    batch_size : int
-        Rows an update.
-    schedule : callable
-        schedule(t, eta0) -> step sizes.
+    method : Textbook, Stochastic, Streaming or Accelerated
+        What an epoch is.
     max_iter : int
         Largest number of epochs.
     tol : float or None
         An epoch gains if it lowers the best objective by more than the fraction
-        `tol` of it, or raises the best score by more than `tol`. With None, nothing
-        but `max_iter` ends training.
+        `tol` of what `method` measures it by, or raises the best score by more than
+        `tol`. With None, nothing but `max_iter` ends training.
     n_iter_no_change : int
-        Epochs in a row without gain that end training, or lower an adaptive step.
-    adaptive : bool
-        Divide the step by 5 where training would end, until it is very small.
+        Epochs in a row without gain that end training, unless `method` lowers its
+        step and goes on.
     shuffle : Generator or None
         Source of the order of rows; None keeps their order.
     score : callable or None
@@ -193,69 +191,57 @@ def train(
     Outcome
     """
     initial = state.copy()
-    progress = _Progress(initial, tol, by_score=score is not None)
-    smallest_step = state.eta * SMALLEST_STEP
+    progress = _Progress(initial, tol, by_score=score is not None, method=method)
     history, reason = [], "max_iter"
-    full = batch_size == problem.n_rows
-    shuffled = shuffle is not None and not full
-    penalty = _penalties.value(state.coef, problem.l1, problem.l2)
     start = perf_counter()
 
     # Overflow is what divergence looks like; it is looked for after each epoch.
     quiet = np.errstate(over="ignore", under="ignore", invalid="ignore")
     with quiet, _solvers.Orders(shuffle, problem.n_rows) as orders:
         for _ in range(max_iter):
-            order = orders.draw() if shuffled else None
-            before = state.copy() if full and score is None else None
-            t, penalty_before = state.t, penalty
-            loss, eta = _solvers.epoch(problem, state, batch_size, schedule, order)
-            penalty = _penalties.value(state.coef, problem.l1, problem.l2)
+            order = orders.draw() if shuffle is not None and method.shuffled else None
+            objective, eta = method.epoch(problem, state, order)
             record = {
-                "objective": loss + _mean_penalty(penalty_before, penalty, state.t - t),
+                "objective": objective,
                 "eta": eta,
                 "n_updates": state.t - 1,
                 "seconds": perf_counter() - start,
             }
             history.append(record)
-            if not (np.isfinite(record["objective"]) and state.within(largest)):
+            if not method.recovers and not (
+                np.isfinite(objective) and state.within(largest)
+            ):
                 reason = "diverged"
                 break
             if score is not None:
                 record["validation_score"] = score(state)
             if verbose:
                 print(_line(len(history), record))
-            # The objective of one update an epoch is that of the state before it.
-            progress.update(before or state, record)
+            progress.update(state if score else method.evaluated(state), record)
             if progress.epochs_without_gain >= n_iter_no_change:
-                if not adaptive or state.eta <= smallest_step:
+                if not method.lower(state):
                     reason = "converged"
                     break
-                state.eta /= 5.0
                 progress.epochs_without_gain = 0
 
-    zero = problem.zero_objective()
-    # With all targets zero, say, W = 0 is perfect, and the ratio says nothing.
-    ratio = history[-1]["objective"] / zero if zero > 0.0 else 0.0
-    if not ratio < DIVERGED:
-        reason = "diverged"
-    if score is not None:
-        state = progress.best
-    elif reason == "diverged":
-        # That an epoch was the best on average does not say how it ended.
-        candidates = (progress.best, initial)
-        state = min(
-            candidates, key=lambda s: np.nan_to_num(problem.objective(s), nan=np.inf)
-        )
-    return Outcome(state, reason, ratio > POOR, history)
+        poor = False
+        if score is not None:
+            state = progress.best
+        else:
+            state, reason, poor = method.finish(
+                problem, state, reason, progress, history[-1]["objective"], largest
+            )
+    return Outcome(state, reason, poor, history)
 
 
 class _Progress:
     """The best state so far, and how long ago an epoch gained on it."""
 
-    def __init__(self, state, tol, by_score):
-        self.best = state
+    def __init__(self, state, tol, by_score, method):
+        self.initial = self.best = state
         self.tol = tol
         self.by_score = by_score
+        self.method = method
         self.best_value = -np.inf if by_score else np.inf
         self.epochs_without_gain = 0
 
@@ -267,21 +253,16 @@ class _Progress:
         else:
             value = record["objective"]
             improved = value < self.best_value
-            gained = value < self.best_value * (1.0 - tol)
+            gained = improved and (
+                np.isinf(self.best_value)
+                or self.best_value - value > tol * self.method.to_gain(self.best_value)
+            )
         if improved:
             self.best, self.best_value = state.copy(), value
         if gained or self.tol is None:
             self.epochs_without_gain = 0
         else:
             self.epochs_without_gain += 1
-
-
-def _mean_penalty(before, after, n_updates):
-    """Mean over the iterates before each update, if the penalty moves linearly.
-
-    The loss is such a mean. With one update an epoch, both are exact.
-    """
-    return before + (after - before) * (n_updates - 1) / (2 * n_updates)
 
 
 def _line(epoch, record):

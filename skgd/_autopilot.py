@@ -1,0 +1,550 @@
+"""eta0="auto": step sizes from data, and the metric they are measured in.
+
+Design
+------
+Nothing here is a loop over epochs; `train` owns that. This module measures the data
+(`Measured`) and says what an epoch is to be:
+
+- Gradient descent works on features (x - mean) sqrt(scale), which are never made: the
+  same steps are made in the metric that these features induce (see _kernels). The
+  objective, its penalty and its optimum are the user's own; the path alone differs.
+- `Stochastic`, for batches of less than all rows. The step size is bounded by the
+  curvature of a batch and falls as noise comes to dominate. Between epochs it grows or
+  shrinks, by whether the last two moved the same way, and the averages of epochs are
+  extrapolated.
+- `Accelerated`, for all rows at once: Nesterov's method, with a step size from the
+  curvature met on the way.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import gen_batches
+
+from skgd import _penalties, _solvers
+from skgd._kernels import loss_gradient, row_products, run_metric_epoch
+from skgd._step_size import largest_eigenvalue
+
+# Constants of the rules; examples/bench_no_tuning.py hardly depends on them.
+ROWS_OF_LARGE_STEPS = 100.0  # times E|z|^2: rows after which steps begin to fall
+TURN = 0.1  # cosine of two epochs' moves at which the step size stays as it is
+GROWTH = 0.8  # curvature that is not met again is forgotten at this rate
+POOR = 2.0  # multiples of the constant model's objective from which an epoch is undone
+LOWERED = 5.0  # the step is divided by this where training would end the first time
+TRIES = 5  # times that all rows' training would end, not ending before it gained
+UNDONE = 10.0  # the step is divided by this if it was
+AVERAGED_VALUES = 16  # an average may cost as much as a pass over 1/16 of the rows
+
+
+@dataclass
+class Measured:
+    """Statistics of the rows seen: what the metric and the step sizes derive from.
+
+    `mean` and `second` are those of each feature: its mean and variance or, if it is
+    not centred, zero and its mean square. `stored` is the share of rows that hold a
+    feature (1 if X is dense). `curvature` bounds that of the loss, `smoothness` that
+    of the objective in the metric; `squared_weight` is the mean of squared weights.
+    """
+
+    weight: float
+    mean: np.ndarray
+    second: np.ndarray
+    stored: np.ndarray | float
+    squared_weight: float = 1.0
+    curvature: float = 1.0
+    smoothness: float = 1.0
+    n_rows: int = 0
+
+    def merged(self, new):
+        """These and new statistics together (Chan, Golub and LeVeque, 1979, eq. 2.1).
+
+        Means of all rows; the bounds of curvature are averaged, so that one bad batch
+        of rows does not rule for good.
+        """
+        total = self.weight + new.weight
+        share = new.weight / total
+        difference = new.mean - self.mean
+
+        def mixed(old, new):
+            return old + share * (new - old)
+
+        return Measured(
+            weight=total,
+            mean=self.mean + share * difference,
+            second=mixed(self.second, new.second)
+            + share * (1.0 - share) * difference**2,
+            stored=mixed(self.stored, new.stored),
+            squared_weight=mixed(self.squared_weight, new.squared_weight),
+            curvature=mixed(self.curvature, new.curvature),
+            smoothness=mixed(self.smoothness, new.smoothness),
+            n_rows=self.n_rows + new.n_rows,
+        )
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The features z = (x - mean) sqrt(scale) that steps are made in.
+
+    `mean` and `scale` are (p,); `norm` is E|z|^2. `patience` is how long the steps may
+    add up before penalties follow. A point is (K, p + 1): W and, behind it, the
+    intercept of centred features.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    norm: float
+    patience: float
+
+    def point(self, coef, intercept):
+        return np.column_stack([coef, intercept + coef @ self.mean])
+
+    def coef_and_intercept(self, point):
+        coef, centred = point[:, :-1], point[:, -1]
+        return coef, centred - coef @ self.mean
+
+    def inner(self, a, b):
+        """Inner product of two moves. Features that cannot move do not count."""
+        inverse = np.divide(
+            1.0, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0.0
+        )
+        return float(np.sum(a * b * np.append(inverse, 1.0)))
+
+
+def measure(problem, X, rng, precondition, before=None):
+    """Statistics of the training rows, merged with those from `before`, and a metric.
+
+    Returns
+    -------
+    measured : Measured
+    metric : Metric
+    """
+    rows, y, weight = problem.visits()
+    # Squares of extreme features overflow or vanish. Such features do not move.
+    with np.errstate(all="ignore"):
+        measured = _moments(problem, X, precondition)
+        measured.squared_weight = 1.0 if weight is None else float(np.mean(weight**2))
+        measured.curvature = problem.loss.curvature(y, weight)
+        measured.n_rows = len(rows)
+        so_far = measured if before is None else before.merged(measured)
+        metric = _metric(problem, X, so_far, precondition)
+        smoothness = largest_eigenvalue(
+            X, rows, weight, problem.fit_intercept, rng, metric.mean, metric.scale
+        )
+    if not np.isfinite(smoothness):
+        smoothness = metric.norm
+    measured.smoothness = smoothness or 1.0  # nothing moves: any step will do
+    return (measured if before is None else before.merged(measured)), metric
+
+
+def _moments(problem, X, precondition):
+    """Weighted moments of the features, a block of rows at a time."""
+    rows = problem.rows
+    n_features = problem.X.n_features
+    centre = problem.fit_intercept and precondition and not problem.X.sparse
+    # Blocks of dense rows stay in cache; those of sparse rows outweigh p.
+    per_block = 65_536 // n_features
+    if problem.X.sparse:
+        per_block = int(4 * n_features / max(problem.X.mean_stored, 1.0))
+    total = None
+    for block in gen_batches(problem.n_rows, max(per_block, 1024 // n_features + 1)):
+        x = X[block] if rows is None else X[rows[block]]
+        n = x.shape[0]
+        weight = np.ones(n) if problem.weight is None else problem.weight[block]
+        share = weight / weight.sum()
+        mean, stored = np.zeros(n_features), 1.0
+        if problem.X.sparse:
+            of_value = np.repeat(share, np.diff(x.indptr))
+            second, stored = (
+                np.bincount(x.indices, values, minlength=n_features)
+                for values in (
+                    of_value * x.data.astype(np.float64) ** 2,
+                    of_value * (x.data != 0),
+                )
+            )
+        else:
+            if centre:
+                mean = share @ x
+            second = share @ np.square(x - mean)
+        part = Measured(float(weight.sum()), mean, second, stored)
+        total = part if total is None else total.merged(part)
+    return total
+
+
+def _metric(problem, X, measured, precondition):
+    """The metric: standardised features, but for those that penalties rule.
+
+    The curvature of the objective in w_j is at most curvature * second + l2. On sparse
+    data, rare features would make steps as noisy as they are rare; hence the root of
+    their share, which is what makes E (sqrt(scale) x)^4 the same for all of them.
+    """
+    second = measured.second / np.sqrt(np.maximum(measured.stored, 1e-300))
+    if not precondition:
+        scale = np.ones_like(second)
+    else:
+        # What a feature varies by may be rounding errors of its mean.
+        noise = 10.0 * np.finfo(X.dtype).eps * np.abs(measured.mean)
+        with np.errstate(over="ignore", divide="ignore"):
+            alive = (measured.second > noise**2) & np.isfinite(second)
+            scale = 1.0 / (second + problem.l2 / measured.curvature)
+        scale = np.where(alive & np.isfinite(scale), scale, 0.0)
+    norm = float(np.sum(scale * measured.second, where=scale > 0.0))
+    norm += float(problem.fit_intercept)
+    if not np.isfinite(norm):
+        norm = 1e300
+    # Steps that penalties may be late by shrink a coefficient by 2 % at most; zeros
+    # of L1 are wanted at once.
+    strength = problem.l2 * float(scale.max(initial=0.0))
+    patience = 0.0 if problem.l1 else 0.02 / strength if strength > 0.0 else np.inf
+    return Metric(measured.mean, scale, norm or 1.0, patience)
+
+
+def noise_share(batch_size, n_rows):
+    """The share nu of one row's noise that is left in a batch of b of n rows."""
+    return (n_rows - batch_size) / (batch_size * max(n_rows - 1, 1))
+
+
+def first_step(measured, metric, nu):
+    """The step size of the first update; see `Stochastic`."""
+    noise = nu * metric.norm * measured.squared_weight
+    return 1.0 / (measured.curvature * ((1.0 - nu) * measured.smoothness + noise))
+
+
+class _MetricEpoch:
+    """A pass over the data in a metric."""
+
+    def __init__(self, problem, metric, batch_size):
+        self.metric = metric
+        self.batch_size = batch_size
+        X = problem.X
+        self.by_blocks = _solvers.by_blocks(X, batch_size, problem.n_outputs)
+        self.products = None
+        if batch_size == 1 and problem.n_outputs == 1 and not X.sparse:
+            self.products = row_products(X, metric.mean, metric.scale)
+
+    def run(self, problem, state, order, steps, cut, average_every):
+        """Update `state` in place. Returns the mean loss, and the average point."""
+        metric = self.metric
+        rows, y, weight = problem.visits(order)
+        centred = state.intercept + state.coef @ metric.mean
+        coef_sum = np.zeros_like(state.coef)
+        centred_sum = np.zeros_like(centred)
+        total, weight_sum = run_metric_epoch(
+            problem.X, rows, y, weight, self.batch_size, steps, problem.l1, problem.l2,
+            problem.loss, state.coef, centred, problem.fit_intercept, metric.mean,
+            metric.scale, coef_sum, centred_sum, metric.patience, cut, average_every,
+            self.products, self.by_blocks,
+        )  # fmt: skip
+        state.intercept[:] = centred - state.coef @ metric.mean
+        state.t += len(steps)
+        average = np.column_stack([coef_sum, centred_sum]) / weight_sum
+        return total / problem.n_rows, average
+
+
+class Preconditioned(_solvers.Textbook):
+    """The user's schedule, in the metric."""
+
+    def __init__(self, problem, state, batch_size, schedule, adaptive, metric):
+        super().__init__(problem, state, batch_size, schedule, adaptive)
+        self.metric_epoch = _MetricEpoch(problem, metric, batch_size)
+
+    def run(self, problem, state, order):
+        n_updates = -(-problem.n_rows // self.batch_size)
+        t = np.arange(state.t, state.t + n_updates)
+        steps = np.broadcast_to(self.schedule(t, state.eta), n_updates).copy()
+        loss, _ = self.metric_epoch.run(
+            problem, state, order, steps, cut=False, average_every=n_updates
+        )
+        return loss, float(steps[-1])
+
+
+class _Automatic:
+    """What the methods that choose their steps have in common."""
+
+    recovers = True
+
+    def __init__(self, problem, metric, measured):
+        self.metric = metric
+        self.measured = measured
+        self.reference = problem.constant_objective()
+        self.n_lowered = 0
+
+    def failed(self, objective):
+        """Whether an epoch is to be undone."""
+        return not objective <= POOR * self.reference
+
+    def evaluated(self, state):
+        """The state that the objective of the last epoch belongs to."""
+        return state
+
+    def to_gain(self, objective):
+        """What a tolerance is a fraction of: the gain on the best constant model."""
+        return max(self.reference - objective, 0.0)
+
+    def candidates(self, state):
+        """States to choose the result from, besides the best one met."""
+        return [state]
+
+    def finish(self, problem, state, reason, progress, last, largest):
+        """The best state by its exact objective, which is free of noise."""
+        states = [*self.candidates(state), progress.best, progress.initial]
+        states = [s for s in states if s.within(largest)]
+        return _solvers.best_of(problem, states), reason, False
+
+
+class Stochastic(_Automatic):
+    """Epochs of stochastic or mini-batch gradient descent that choose their steps.
+
+    The bound of a step is that of Gower et al. (2019, proposition 3.8), with E|z|^2
+    in place of the largest |z|^2, whose steps the kernel cuts, and falling as noise
+    comes to dominate:
+
+        eta = factor / (c ((1 - nu) lambda + nu E|z|^2 sqrt(1 + rows / (100 E|z|^2))))
+
+    with nu = (n - b) / (b (n - 1)) the share of one row's noise in a batch of b rows, c
+    the curvature of the loss, and lambda the largest eigenvalue of E zz'.
+    """
+
+    shuffled = True
+
+    def __init__(self, problem, state, metric, measured, batch_size, average, momentum):
+        super().__init__(problem, metric, measured)
+        self.metric_epoch = _MetricEpoch(problem, metric, batch_size)
+        self.batch_size = batch_size
+        self.average = average
+        self.momentum = momentum
+        self.factor = 1.0
+        self.rows_seen = 0
+        self.noise_share = noise_share(batch_size, problem.n_rows)
+        self.eta0 = first_step(measured, metric, self.noise_share)
+        self.move = None  # of the last epoch
+        self.objective = np.inf  # of the last epoch
+        self.point = None  # that the last epoch came to
+        self.age = 0  # epochs since momentum began
+        self.long_average = None
+        self.n_averaged = 0
+        if not state.average:
+            # The averages are the result from the first epoch on.
+            state.average = state.t
+            state.average_coef = state.coef.copy(order="A")
+            state.average_intercept = state.intercept.copy()
+
+    def epoch(self, problem, state, order):
+        """Make an epoch. Returns the objective, a mean over it, and the last step."""
+        start = state.copy()
+        n_updates = -(-problem.n_rows // self.batch_size)
+        steps = self.steps(problem.n_rows, n_updates)
+        loss, average = self.metric_epoch.run(
+            problem, state, order, steps, True, self.average_every(problem, n_updates)
+        )
+        self.rows_seen += problem.n_rows
+        objective = loss + _penalties.value(start.coef, problem.l1, problem.l2)
+        last = self.metric.point(state.coef, state.intercept)
+        if self.failed(objective) or not np.isfinite(last).all():
+            self.undo(state, start)
+        else:
+            point = average if self.average else last
+            move = last - self.metric.point(start.coef, start.intercept)
+            self.go_on(problem, state, start, objective, point, move)
+        return objective, float(steps[-1])
+
+    def steps(self, n_rows, n_updates):
+        """Step sizes of the next epoch, of n_rows rows and n_updates updates."""
+        nu, m, norm = self.noise_share, self.measured, self.metric.norm
+        rows = self.rows_seen + np.arange(n_updates) * (n_rows / n_updates)
+        fall = np.sqrt(1.0 + rows / (ROWS_OF_LARGE_STEPS * norm))
+        noise = nu * norm * m.squared_weight * fall
+        return self.factor / (m.curvature * ((1.0 - nu) * m.smoothness + noise))
+
+    def average_every(self, problem, n_updates):
+        X = problem.X
+        every = int(AVERAGED_VALUES * X.n_features / max(X.mean_stored, 1.0))
+        # Eight of an epoch's iterates are averaged in any case.
+        return max(1, min(every // self.batch_size, n_updates // 8))
+
+    def undo(self, state, start):
+        """Go back to the result of the epoch before, with smaller steps."""
+        coef, intercept = start.result()
+        state.coef[:], state.intercept[:] = coef, intercept
+        state.average_coef, state.average_intercept = coef, intercept
+        self.shorten(UNDONE)
+        self.move = self.point = None
+
+    def lower(self, state):
+        """Shorten the steps instead of ending, but once."""
+        self.n_lowered += 1
+        self.shorten(LOWERED)
+        return self.n_lowered == 1
+
+    def shorten(self, divisor):
+        self.factor /= divisor
+        self.age = 0
+
+    def go_on(self, problem, state, start, objective, point, move):
+        """Set the result, and what the next epoch starts from and with."""
+        self.set_result(state, point)
+        self.n_averaged += 1
+        before = point if self.long_average is None else self.long_average
+        # The k-th epoch weighs about k^3.
+        self.long_average = before + 4.0 / (self.n_averaged + 3.0) * (point - before)
+
+        if self.move is not None:
+            # A longer step if two epochs moved alike, a shorter one if they did not.
+            norms = [self.metric.inner(m, m) for m in (move, self.move)]
+            if min(norms) > 0.0:
+                cosine = self.metric.inner(move, self.move)
+                cosine /= np.sqrt(norms[0]) * np.sqrt(norms[1])
+                change = 2.0 ** (cosine - TURN)
+                rose = objective > self.objective
+                self.factor *= min(change, 1.0) if rose else change
+        if objective > self.objective:
+            self.age = 0
+        self.move, self.objective = move, objective
+
+        # Nesterov's method, with epochs for steps.
+        ahead = self.age / (self.age + 3.0) if self.momentum else 0.0
+        before = point if self.point is None else self.point
+        state.coef[:], state.intercept[:] = self.metric.coef_and_intercept(
+            point + ahead * (point - before)
+        )
+        self.point = point
+        self.age += 1
+
+    def set_result(self, state, point):
+        coef, intercept = self.metric.coef_and_intercept(point)
+        order = "F" if state.coef.flags.f_contiguous else "C"
+        state.average_coef = np.array(coef, order=order)
+        state.average_intercept = intercept
+
+    def candidates(self, state):
+        """The last epoch's result, and the average over epochs."""
+        if self.long_average is None or not self.average:
+            return [state]
+        averaged = state.copy()
+        self.set_result(averaged, self.long_average)
+        return [state, averaged]
+
+
+class Streaming(Stochastic):
+    """`Stochastic` for `partial_fit`, whose calls bring rows that weren't seen before.
+
+    Calls differ in their rows, not only in what was learnt, so that they say nothing
+    of the step size, and there are rows to come without end.
+    """
+
+    def __init__(self, problem, state, metric, measured, batch_size, average, factor):
+        super().__init__(problem, state, metric, measured, batch_size, average, False)
+        self.noise_share = 1.0 / batch_size
+        self.rows_seen = measured.n_rows - problem.n_rows
+        self.factor = factor
+
+    def go_on(self, problem, state, start, objective, point, move):
+        """Set the result: the average over rows, the k-th of which weighs k^3."""
+        if self.average:
+            share = 1.0 - (1.0 - problem.n_rows / self.rows_seen) ** 4
+            before = self.metric.point(*start.result())
+            point = before + share * (point - before)
+        self.set_result(state, point)
+
+    def finish(self, problem, state, reason, progress, last, largest):
+        return state, reason, False
+
+
+class Accelerated(_Automatic):
+    """Epochs of one update with all rows: Nesterov's method, preconditioned.
+
+    A proximal gradient step with step size 1 / L from a point y_k gives x_{k+1}, from
+    which y_{k+1} lies ahead by (t_k - 1) / t_{k+1} of the last move (Beck and Teboulle,
+    "A fast iterative shrinkage-thresholding algorithm", SIAM J. Imaging Sci. 2, 2009,
+    section 4); it begins anew when the gradient points back (O'Donoghue and Candes,
+    "Adaptive restart for accelerated gradient schemes", Found. Comput. Math. 15, 2015,
+    section 3.2). L follows the curvature met between y_k and y_{k+1}, at no cost.
+    Kinks of a loss are smoothed over a width that falls as 1/k (Tran-Dinh, "Adaptive
+    smoothing algorithms for nonsmooth composite convex minimization", Comput. Optim.
+    Appl. 66, 2017).
+    """
+
+    shuffled = False
+
+    def __init__(self, problem, state, metric, measured, momentum):
+        super().__init__(problem, metric, measured)
+        self.momentum = momentum
+        self.smoothness = measured.curvature * measured.smoothness  # L
+        self.eta0 = 1.0 / self.smoothness
+        self.n_steps = 0
+        self.least = np.inf  # of the objective
+        self.t = 1.0
+        self.point = metric.point(state.coef, state.intercept)  # y_k
+        self.last = None  # y_{k-1} and the gradient there
+        self.here = self.good = None  # states at y_k, and at the last sane one
+
+    def epoch(self, problem, state, order):
+        """Make an update. Returns the objective before it, and the step."""
+        metric, n = self.metric, problem.n_rows
+        self.n_steps += 1
+        self.here = state.copy()
+        self.here.coef[:], self.here.intercept[:] = metric.coef_and_intercept(
+            self.point
+        )
+        width = 1.0 / (self.measured.curvature * self.n_steps)
+        rows, y, weight = problem.visits()
+        total, gradient, slope = loss_gradient(
+            problem.X, rows, y, weight, problem.loss.smoothed(width), self.here.coef,
+            self.here.intercept,
+        )  # fmt: skip
+        penalty = _penalties.value(self.here.coef, problem.l1, problem.l2)
+        objective = total / n + penalty
+        state.t += 1
+        if self.failed(objective):
+            good = self.good or self.here
+            state.coef[:], state.intercept[:] = good.coef, good.intercept
+            self.point = metric.point(good.coef, good.intercept)
+            self.shorten(UNDONE)
+            return objective, 1.0 / self.smoothness
+
+        self.good = self.here
+        self.least = min(self.least, objective)
+        slope = slope * float(problem.fit_intercept)
+        gradient = (gradient - np.outer(slope, metric.mean)) / n
+        gradient += problem.l2 * self.here.coef
+        gradient = np.column_stack([gradient, slope / n])
+        self.follow_curvature(gradient)
+        eta = 1.0 / self.smoothness
+        scale = np.append(metric.scale, 1.0)
+        new = self.point - eta * scale * gradient
+        if problem.l1:
+            size = np.abs(new[:, :-1]) - eta * problem.l1 * metric.scale
+            new[:, :-1] = np.sign(new[:, :-1]) * np.maximum(size, 0.0)
+
+        move = new - metric.point(state.coef, state.intercept)
+        if metric.inner(self.point - new, move) > 0.0 or not self.momentum:
+            self.t = 1.0
+        t = (1.0 + np.sqrt(1.0 + 4.0 * self.t**2)) / 2.0
+        self.point = new + (self.t - 1.0) / t * move
+        self.t = t
+        state.coef[:], state.intercept[:] = metric.coef_and_intercept(new)
+        return objective, eta
+
+    def lower(self, state):
+        """Go on a few times if nothing beat the constant model yet."""
+        self.n_lowered += 1
+        return self.least >= self.reference and self.n_lowered < TRIES
+
+    def shorten(self, divisor):
+        self.smoothness *= divisor
+        self.last, self.t = None, 1.0
+
+    def evaluated(self, state):
+        return self.here
+
+    def follow_curvature(self, gradient):
+        met = 0.0
+        if self.last is not None:
+            point, last_gradient = self.last
+            change = gradient - last_gradient
+            inner = float(np.sum((self.point - point) * change))
+            if inner > 0.0:
+                squares = np.sum(np.append(self.metric.scale, 1.0) * change**2)
+                met = float(squares) / inner
+        if np.isfinite(met):
+            self.smoothness = max(GROWTH * self.smoothness, met)
+        self.last = self.point, gradient
