@@ -340,7 +340,7 @@ class Stochastic(_Automatic):
         objective = loss + _penalties.value(start.coef, problem.l1, problem.l2)
         last = self.metric.point(state.coef, state.intercept)
         if self.failed(objective) or not np.isfinite(last).all():
-            self.undo(state, start)
+            self.undo(problem, state, start)
         else:
             point = average if self.average else last
             move = last - self.metric.point(start.coef, start.intercept)
@@ -361,13 +361,16 @@ class Stochastic(_Automatic):
         # Eight of an epoch's iterates are averaged in any case.
         return max(1, min(every // self.batch_size, n_updates // 8))
 
-    def undo(self, state, start):
-        """Go back to the result of the epoch before, with smaller steps."""
+    def undo(self, problem, state, start):
+        """Go back to the epoch's start with smaller steps; if it is bad, to W = 0."""
         coef, intercept = start.result()
+        if problem.objective(start) <= POOR * self.reference:
+            self.shorten(UNDONE)
+        else:
+            coef, intercept = np.zeros_like(coef), problem.constant()
         state.coef[:], state.intercept[:] = coef, intercept
         state.average_coef, state.average_intercept = coef, intercept
-        self.shorten(UNDONE)
-        self.move = self.point = None
+        self.move = self.point = self.long_average = None
 
     def lower(self, state):
         """Shorten the steps instead of ending, but once."""
@@ -495,10 +498,7 @@ class Accelerated(_Automatic):
         objective = total / n + penalty
         state.t += 1
         if self.failed(objective):
-            good = self.good or self.here
-            state.coef[:], state.intercept[:] = good.coef, good.intercept
-            self.point = metric.point(good.coef, good.intercept)
-            self.shorten(UNDONE)
+            self.undo(problem, state)
             return objective, 1.0 / self.smoothness
 
         self.good = self.here
@@ -523,6 +523,15 @@ class Accelerated(_Automatic):
         self.t = t
         state.coef[:], state.intercept[:] = metric.coef_and_intercept(new)
         return objective, eta
+
+    def undo(self, problem, state):
+        """Go back to the last good point with smaller steps; if none, to W = 0."""
+        if self.good is not None:
+            state.coef[:], state.intercept[:] = self.good.coef, self.good.intercept
+            self.shorten(UNDONE)
+        else:
+            state.coef[:], state.intercept[:] = 0.0, problem.constant()
+        self.point = self.metric.point(state.coef, state.intercept)
 
     def lower(self, state):
         """Go on a few times if nothing beat the constant model yet."""

@@ -50,9 +50,13 @@ AVERAGING = (
     "_average_from",
 )
 
-# Until it is chosen from data: large enough that matrix products pay, small enough
-# that an epoch holds many updates.
+# Rows a batch of dense data. Time until the objective is within 1 % of the optimum, as
+# a multiple of that of the best of these sizes, over 63 sets of data and two losses
+# each (median / 9th decile): 1: 1.28/2.2, 8: 1.25/2.2, 32: 1.21/2.0, 64: 1.17/2.1,
+# 128: 1.21/2.8, 256: 1.22/2.5, all: 1.33/2.6. Rows of sparse data share so little that
+# single rows took least time, or nearly so, on all of 6 problems.
 DEFAULT_BATCH_SIZE = 32
+MANY_ROWS = 1000
 
 # Validation rows are copied, so that they are scored a few at a time.
 VALIDATION_ROWS = 1024
@@ -468,11 +472,12 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         """Train `state` and keep what comes of it. Returns what to warn of, or None."""
         # t is in the seed so that each call of partial_fit has an order of its own.
         rng = np.random.default_rng([_seed(self.random_state), state.t])
-        batch_size = (
-            DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
-        )
-        batch_size = _solvers.rows_per_update(self.solver, batch_size, problem.n_rows)
         automatic = self._automatic(problem.loss)
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            one = automatic and problem.X.sparse and problem.n_rows >= MANY_ROWS
+            batch_size = 1 if one else DEFAULT_BATCH_SIZE
+        batch_size = _solvers.rows_per_update(self.solver, batch_size, problem.n_rows)
         choose = self._automatic_method if automatic else self._textbook_method
         method, eta0 = choose(problem, state, X, batch_size, rng, streaming)
         outcome = train(

@@ -34,3 +34,48 @@ def epoch(W, b, X, Y, s, order, batch_size, steps, loss, l1, l2, fit_intercept=T
 def average(iterates):
     """Mean of the iterates (W, b)."""
     return tuple(np.mean([it[i] for it in iterates], axis=0) for i in (0, 1))
+
+
+def metric_epoch(
+    W, c, X, Y, s, order, batch_size, steps, loss, l1, l2, mean, scale,
+    fit_intercept=True, cut=True, patience=0.0, average_every=1, lazy=False,
+):  # fmt: skip
+    """One epoch in the metric of features (x - mean) sqrt(scale).
+
+    Returns W, c, their averages and the sum of losses before updates. With `lazy`,
+    a feature is penalised when a row of the next batch holds it.
+    """
+    W, c, n_updates = W.copy(), c.copy(), len(steps)
+    path, seen = 0.0, np.zeros(W.shape[1])
+    total, averages, weights = 0.0, [], []
+
+    def penalise(features):
+        step = scale * (path - seen) * features
+        W[:] = np.sign(W) * np.maximum(np.abs(W) - step * l1, 0.0) / (1.0 + step * l2)
+        seen[features] = path
+
+    for update, eta in enumerate(steps):
+        ends = np.arange(update, update + 2) * len(order) // n_updates
+        batch = order[ends[0] : ends[1]]
+        if lazy:
+            penalise((X[batch] != 0).any(axis=0) & (path - seen > patience))
+        x = X[batch].astype(np.float64) - mean
+        values, slopes = loss(Y[batch], x @ W.T + c)
+        values, R = s[batch, None] * values, s[batch, None] * slopes
+        total += values.sum()
+        G, r = R.T @ x / len(batch), R.mean(axis=0) * fit_intercept
+        norm = (scale * G**2).sum() + (r**2).sum()
+        f = values.sum() / len(batch)
+        if cut and eta * norm > f:
+            eta = f / norm
+        W -= eta * scale * G
+        c -= eta * r
+        path += eta
+        kept = (n_updates - 1 - update) % average_every == 0
+        if kept or (not lazy and path - seen.max() > patience):
+            penalise(np.full(W.shape[1], True))
+        if kept:
+            weights.append(((update + 1) / n_updates) ** 3)
+            averages.append((W.copy(), c.copy()))
+    average = [np.average([a[i] for a in averages], 0, weights) for i in (0, 1)]
+    return W, c, *average, total

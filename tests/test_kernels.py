@@ -11,6 +11,7 @@ from skgd._kernels import (
     Rows,
     constant_loss,
     loss_gradient,
+    row_products,
     run_epoch,
     run_metric_epoch,
 )
@@ -364,3 +365,80 @@ def test_contiguous_rows_are_read_in_place():
     assert Rows(csr).shares_memory_with(csr.data)
     assert Rows(csr).shares_memory_with(csr.indices)
     assert not Rows(np.asfortranarray(X)).shares_memory_with(X)
+
+
+# --------------------------------------------------------------- metric kernels
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_metric_epoch_equals_reference(loss, penalty, storage, n_outputs):
+    X, Y, W, c, rng = make_data(n_outputs=n_outputs, loss=loss, density=0.4)
+    n, p = X.shape
+    function = LOSSES[loss]
+    l1, l2 = PENALTIES[penalty]
+    # The sparse loop keeps the scale and the path in single precision.
+    scale = (rng.random(p) + 0.2).astype(np.float32).astype(np.float64)
+    mean = rng.normal(size=p) if storage == "dense" else np.zeros(p)
+    weights = rng.random(n) + 0.5
+    for batch_size, by_blocks in ((1, False), (4, False), (4, True), (n, True)):
+        for dtype, intercept, weighted, cut, patience, every in (
+            (np.float64, True, True, True, 0.0, 1),
+            (np.float32, True, False, False, 0.0, 2),
+            (np.float64, False, True, True, 0.3, 3),
+            (np.float64, True, False, True, 0.3, 100),
+        ):
+            x = X.astype(dtype)
+            s = weights if weighted else np.ones(n)
+            order = rng.permutation(n)[: n - 1]
+            n_updates = -(-len(order) // batch_size)
+            steps = 0.2 / np.arange(1, n_updates + 1) ** 0.5
+            lazy = storage != "dense" and not by_blocks
+            want = reference.metric_epoch(
+                W, c, x, Y, s, order, batch_size, steps, function.value_and_slope, l1,
+                l2, mean, scale, intercept, cut, patience, every, lazy,
+            )  # fmt: skip
+            rows = Rows(stored(x, storage))
+            coef, centred = np.array(W, order=rows.order), c.copy()
+            coef_sum, centred_sum = np.zeros_like(coef), np.zeros_like(c)
+            products = None
+            if storage == "dense":
+                products = row_products(rows, mean, scale)
+            total, weight_sum = run_metric_epoch(
+                rows, order, Y[order], s[order] if weighted else None, batch_size,
+                steps, l1, l2, function, coef, centred, intercept, mean, scale,
+                coef_sum, centred_sum, patience, cut, every, products, by_blocks,
+            )  # fmt: skip
+            got = coef, centred, coef_sum / weight_sum, centred_sum / weight_sum, total
+            tolerance = 1e-6 if lazy and (l1 or l2) else 1e-10
+            for a, b in zip(got, want, strict=True):
+                assert_close(a, b, tolerance)
+
+
+def test_row_products():
+    X, _, _, _, rng = make_data()
+    mean, scale = rng.normal(size=7), rng.random(7)
+    want = np.column_stack([((X - mean) ** 2) @ scale, X @ (scale * mean)])
+    for x in (X, np.hstack([X, X])[:, :7]):
+        assert_close(row_products(Rows(x), mean, scale), want)
+    single = row_products(Rows(X.astype(np.float32)), mean, scale)
+    assert_close(single, want, 1e-5)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss", "hinge"])
+def test_loss_gradient(loss, storage, n_outputs):
+    X, Y, W, b, rng = make_data(n_outputs=n_outputs, loss=loss)
+    order, s = rng.permutation(len(X))[:-2], rng.random(len(X))
+    rows = Rows(stored(X, storage))
+    values, slopes = LOSSES[loss].value_and_slope(Y, X @ W.T + b)
+    slopes = s[:, None] * slopes
+    total, gradient, slope = loss_gradient(
+        rows, order, Y[order], s[order], LOSSES[loss], np.array(W, order=rows.order), b
+    )
+    assert_close(total, (s[:, None] * values)[order].sum())
+    assert_close(gradient, slopes[order].T @ X[order])
+    assert_close(slope, slopes[order].sum(axis=0))

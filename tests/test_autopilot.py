@@ -1,0 +1,406 @@
+"""eta0="auto": what the choice of steps must hold to, on friendly and hostile data."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import (
+    ElasticNet,
+    LogisticRegression,
+    QuantileRegressor,
+    Ridge,
+)
+from sklearn.preprocessing import StandardScaler
+
+from skgd import GDClassifier, GDRegressor
+from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+
+SOLVERS = ("batch", "minibatch", "sgd")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def objective(model, X, y, weight=None, coef=None, intercept=None):
+    """The objective of a fitted model in plain NumPy, or that of other coefficients."""
+    coef = model.coef_ if coef is None else coef
+    intercept = model.intercept_ if intercept is None else intercept
+    z = np.asarray(X @ np.atleast_2d(coef).T + intercept, dtype=np.float64)
+    if hasattr(model, "classes_"):
+        y = np.where(y[:, None] == model.classes_, 1.0, -1.0)[:, -z.shape[1] :]
+    else:
+        y = y[:, None]
+    value, _ = model._one_loss().value_and_slope(y, z)
+    l1, l2 = {
+        None: (0.0, 0.0),
+        "l2": (0.0, model.alpha),
+        "l1": (model.alpha, 0.0),
+        "elasticnet": (
+            model.alpha * model.l1_ratio,
+            model.alpha * (1 - model.l1_ratio),
+        ),
+    }[model.penalty]
+    penalty = l1 * np.abs(coef).sum() + l2 / 2 * (np.asarray(coef, float) ** 2).sum()
+    return np.average(value.sum(axis=1), weights=weight) + penalty
+
+
+def constant_objective(model, X, y, weight=None):
+    """The objective of the model without features that training starts from."""
+    intercept = 0.0
+    if model.fit_intercept:
+        targets = model._encode(y).astype(np.float64)
+        intercept = model._loss().constant(targets, weight, model._n_outputs)
+    return objective(model, X, y, weight, np.zeros_like(model.coef_), intercept)
+
+
+# ------------------------------------------------------------------ hostile data
+
+
+def hostile(rng, kind):
+    """Features that break step sizes chosen for well-behaved ones."""
+    n = int(rng.choice([2, 3, 20, 257, 600]))
+    p = int(rng.choice([1, 3, 10, 40]))
+    X = rng.normal(size=(n, p))
+    if kind == "cauchy":
+        X = rng.standard_cauchy(size=(n, p))
+    elif kind == "huge row":
+        X[rng.integers(n)] *= 1e6
+    elif kind == "constant":
+        X[:, rng.random(p) < 0.5] = rng.normal() * 1e3
+    elif kind == "duplicates":
+        X = X[:, rng.integers(0, p, p)]
+    elif kind == "scales":
+        X = X * 10.0 ** rng.uniform(-100, 100, p)
+    elif kind == "far":
+        X = X + 10.0 ** rng.uniform(0, 12)
+    elif kind == "rare":
+        X = X * (rng.random((n, p)) < 0.02)
+    elif kind == "powers":
+        X = np.exp(3.0 * X)
+    return X
+
+
+HOSTILE = (
+    "plain", "cauchy", "huge row", "constant", "duplicates", "scales", "far", "rare",
+    "powers",
+)  # fmt: skip
+
+
+def hostile_fit(seed):
+    """A random model on random hostile data: (objective, that of the constant)."""
+    rng = np.random.default_rng(seed)
+    kind = HOSTILE[seed % len(HOSTILE)]
+    X = hostile(rng, kind)
+    n = len(X)
+    with np.errstate(all="ignore"):
+        z = np.nan_to_num(X / np.abs(X).max(axis=0, initial=1e-300)) @ rng.normal(
+            size=X.shape[1]
+        )
+    parameters = dict(
+        solver=str(rng.choice(SOLVERS)),
+        batch_size=int(rng.choice([1, 8, 32, 256])),
+        penalty=[None, "l2", "l1", "elasticnet"][rng.integers(4)],
+        alpha=float(rng.choice([0.0, 1e-4, 1.0, 100.0])),
+        fit_intercept=bool(rng.random() < 0.8),
+        epsilon=float(rng.choice([0.1, 1.0])),
+        max_iter=int(rng.choice([1, 5, 30])),
+        random_state=seed,
+    )
+    if rng.random() < 0.5:
+        y = z + rng.normal(size=n)
+        if rng.random() < 0.2:
+            y[rng.integers(n)] = 1e9
+        y *= 10.0 ** rng.choice([-6, 0, 6])
+        loss = str(rng.choice(sorted(REGRESSION_LOSSES)))
+        if loss == "poisson":
+            y = np.abs(y)
+        model = GDRegressor(loss, **parameters)
+    else:
+        y = (z + 0.1 * rng.normal(size=n) > np.median(z)).astype(int)
+        if n > 20 and rng.random() < 0.3:
+            y += (rng.random(n) < 0.3).astype(int)
+        y[:2] = 0, 1
+        losses = sorted(set(CLASSIFICATION_LOSSES) - {"perceptron"})
+        model = GDClassifier(str(rng.choice(losses)), **parameters)
+    weight = rng.exponential(size=n) if rng.random() < 0.3 else None
+    storage = rng.integers(4)
+    data = sp.csr_array(X) if storage == 0 else X
+    if storage == 1 and kind not in ("scales", "far", "cauchy"):
+        # Elsewhere, coefficients of single precision are what spoils the objective.
+        data = X = X.astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(data, y, sample_weight=weight)
+    assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()
+    return (
+        objective(model, X.astype(np.float64), y, weight),
+        constant_objective(model, X, y, weight),
+        model,
+    )
+
+
+@pytest.mark.parametrize("block", range(20))
+def test_never_worse_than_the_constant_model(block):
+    for seed in range(30 * block, 30 * (block + 1)):
+        value, constant, model = hostile_fit(seed)
+        # float32 coefficients and intercepts are rounded.
+        slack = 1e-4 if model.coef_.dtype == np.float32 else 1e-7
+        assert value <= constant * (1 + slack) + 1e-12, (seed, model)
+
+
+# ----------------------------------------------------------------- friendly data
+
+
+def suboptimality(model, X, y, best):
+    """(F - F*) / (F0 - F*), with F0 the objective of the constant model."""
+    least = objective(model, X, y, None, best.coef_, best.intercept_)
+    constant = constant_objective(model, X, y)
+    return (objective(model, X, y) - least) / (constant - least)
+
+
+def same_objective(model, n):
+    """scikit-learn's estimator of the same objective over n rows."""
+    alpha, loss = model.alpha, model.loss
+    if loss == "squared_error" and model.penalty == "l2":
+        return Ridge(alpha=alpha * n, tol=1e-10)
+    if loss == "squared_error":
+        ratio = 1.0 if model.penalty == "l1" else model.l1_ratio
+        return ElasticNet(alpha=alpha, l1_ratio=ratio, tol=1e-10, max_iter=100_000)
+    if loss == "absolute_error":
+        return QuantileRegressor(alpha=0.5 * alpha, solver="highs")
+    return LogisticRegression(
+        C=1 / (alpha * n), tol=1e-10, solver="newton-cholesky", max_iter=1000
+    )
+
+
+DIABETES = load_diabetes(return_X_y=True, scaled=False)
+CANCER = load_breast_cancer(return_X_y=True)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize(
+    "cls, loss, penalty",
+    [
+        (GDRegressor, "squared_error", "l2"),
+        (GDRegressor, "squared_error", "elasticnet"),
+        (GDRegressor, "absolute_error", "l1"),
+        (GDClassifier, "log_loss", "l2"),
+    ],
+)
+def test_near_the_optimum_at_the_defaults(cls, loss, penalty, scaled):
+    X, y = DIABETES if cls is GDRegressor else CANCER
+    if scaled:
+        X = StandardScaler().fit_transform(X)
+    model = cls(loss, penalty=penalty, random_state=0, alpha=1e-3)
+    best = same_objective(model, len(y)).fit(X, y)
+    for solver, bound in (("batch", 5e-3), ("minibatch", 0.01), ("sgd", 0.01)):
+        for data in (X, X.astype(np.float32), sp.csr_array(X)):
+            if sp.issparse(data) and not scaled:
+                continue  # sparse data is not centred, and this is far from zero
+            fitted = clone(model).set_params(solver=solver).fit(data, y)
+            assert suboptimality(fitted, X, y, best) < bound
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_units_do_not_matter(solver):
+    X, y = DIABETES
+    model = GDRegressor(solver=solver, random_state=0, alpha=0.0)
+    usual = clone(model).fit(X, y)
+    large = clone(model).fit(X, y * 2.0**20)
+    assert large.n_iter_ == usual.n_iter_
+    np.testing.assert_allclose(large.coef_, usual.coef_ * 2.0**20, rtol=1e-6)
+    units = 2.0 ** np.arange(-20, 20, 4)
+    other = clone(model).fit(X * units, y)
+    assert other.n_iter_ == usual.n_iter_
+    np.testing.assert_allclose(other.coef_ * units, usual.coef_, rtol=1e-6)
+    shifted = clone(model).fit(X, y + 1e3)
+    assert shifted.n_iter_ == usual.n_iter_
+    np.testing.assert_allclose(shifted.coef_, usual.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("storage", [np.asarray, sp.csr_array])
+def test_weights(solver, storage):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(90, 4)), rng.integers(0, 3, 90)
+    weight = rng.integers(0, 3, 90).astype(float)
+    model = GDClassifier("log_loss", solver=solver, random_state=0, max_iter=20)
+    fitted = clone(model).fit(storage(X), y, sample_weight=weight)
+    kept = weight > 0
+    absent = clone(model).fit(storage(X[kept]), y[kept], sample_weight=weight[kept])
+    np.testing.assert_array_equal(absent.coef_, fitted.coef_)
+    scaled = clone(model).fit(storage(X), y, sample_weight=weight * 4)
+    np.testing.assert_array_equal(scaled.coef_, fitted.coef_)
+    if solver == "batch":
+        rows = np.repeat(np.arange(90), weight.astype(int))
+        repeated = clone(model).fit(storage(X[rows]), y[rows])
+        np.testing.assert_allclose(repeated.coef_, fitted.coef_, rtol=1e-6)
+
+
+def test_batch_sizes_one_and_n_are_sgd_and_batch():
+    X, y = DIABETES
+    for storage in (np.asarray, sp.csr_array):
+        for batch_size, solver in ((1, "sgd"), (len(y), "batch"), (10**6, "batch")):
+            a = GDRegressor(batch_size=batch_size, random_state=0).fit(storage(X), y)
+            b = GDRegressor(solver=solver, random_state=0).fit(storage(X), y)
+            np.testing.assert_array_equal(a.coef_, b.coef_)
+
+
+def test_batch_size_follows_the_storage():
+    X, y = (np.tile(a.T, 3).T for a in DIABETES)
+    assert GDRegressor(max_iter=1).fit(X, y).batch_size_ == 32
+    assert GDRegressor(max_iter=1).fit(sp.csr_array(X), y).batch_size_ == 1
+    assert GDRegressor(max_iter=1).fit(sp.csr_array(X[:99]), y[:99]).batch_size_ == 32
+    model = GDRegressor(max_iter=1, eta0=1e-9)
+    assert model.fit(sp.csr_array(X), y).batch_size_ == 32
+
+
+def test_l1_ends_in_zeros():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 30))
+    y = X[:, :3] @ [3.0, -2.0, 1.0] + 0.5 * rng.normal(size=400)
+    lasso = ElasticNet(alpha=0.2, l1_ratio=1.0).fit(X, y)
+    for data in (X, sp.csr_array(X)):
+        model = GDRegressor(penalty="l1", alpha=0.2, solver="batch").fit(data, y)
+        np.testing.assert_array_equal(model.coef_ == 0, lasso.coef_ == 0)
+
+
+# ------------------------------------------------------------------- partial_fit
+
+
+@pytest.mark.parametrize("cls", [GDRegressor, GDClassifier])
+@pytest.mark.parametrize("solver", ["minibatch", "sgd"])
+@pytest.mark.parametrize("storage", [np.asarray, sp.csr_array])
+def test_one_pass_in_chunks_is_as_good_as_an_epoch(cls, solver, storage):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(8000, 10)) * 10.0 ** rng.uniform(-2, 2, 10)
+    z = X / X.std(axis=0) @ rng.normal(size=10) + rng.normal(size=8000)
+    y = z if cls is GDRegressor else (z > 0).astype(int)
+    model = cls(solver=solver, random_state=0)
+    best = clone(model).set_params(solver="batch", tol=1e-9).fit(X, y)
+    epoch = clone(model).set_params(max_iter=1).fit(storage(X), y)
+    chunks = clone(model)
+    kwargs = {} if cls is GDRegressor else {"classes": [0, 1]}
+    for start in range(0, 8000, 1000):
+        rows = slice(start, start + 1000)
+        chunks.partial_fit(storage(X[rows]), y[rows], **kwargs)
+    gap = suboptimality(epoch, X, y, best)
+    assert suboptimality(chunks, X, y, best) < gap + 0.02
+    assert gap < 0.1
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_hopeless_start_is_left(solver):
+    X, y = DIABETES
+    model = GDRegressor(solver=solver, random_state=0)
+    usual = model.fit(X, y).score(X, y)
+    far = model.fit(X, y, coef_init=np.full(10, 1e9), intercept_init=-1e9)
+    assert far.score(X, y) > usual - 0.01
+
+
+def test_bad_first_chunk_is_forgotten():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20_000, 5))
+    y = X @ rng.normal(size=5) + rng.normal(size=20_000)
+    model = GDRegressor(random_state=0)
+    model.partial_fit(X[:3] * 1e-3, y[:3] * 1e6)
+    for start in range(0, 20_000, 500):
+        model.partial_fit(X[start : start + 500], y[start : start + 500])
+    best = GDRegressor(solver="batch").fit(X, y)
+    assert suboptimality(model, X, y, best) < 0.02
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_partial_fit_after_fit_keeps_what_was_learnt(solver):
+    X, y = DIABETES
+    model = GDRegressor(solver=solver, random_state=0).fit(X, y)
+    before = objective(model, X, y)
+    for _ in range(3):
+        model.partial_fit(X[:50], y[:50])
+    assert objective(model, X, y) < 1.1 * before
+
+
+# ------------------------------------------------------------------------- parts
+
+
+def test_parts_can_be_switched_off():
+    X, y = DIABETES
+    fits = {}
+    for name in ("precondition", "momentum", "average"):
+        for solver in SOLVERS:
+            model = GDRegressor(solver=solver, random_state=0, max_iter=10)
+            model.set_params(**{name: False})
+            usual = GDRegressor(solver=solver, random_state=0, max_iter=10).fit(X, y)
+            fits[name, solver] = model.fit(X, y)
+            if (name, solver) != ("average", "batch"):
+                assert not np.array_equal(model.coef_, usual.coef_)
+            assert objective(model, X, y) < constant_objective(model, X, y)
+    # Steps in the units of the features are as small as the largest feature demands.
+    for solver in SOLVERS:
+        raw = GDRegressor(solver=solver, random_state=0, max_iter=10).fit(X, y)
+        assert objective(raw, X, y) < objective(fits["precondition", solver], X, y)
+
+
+def test_preconditioner_with_a_schedule_equals_scaled_features():
+    X, y = DIABETES
+    scaler = StandardScaler().fit(X)
+    for solver in SOLVERS:
+        model = GDRegressor(
+            solver=solver, eta0=0.01, learning_rate="invscaling", alpha=0.0, max_iter=3,
+            tol=None, shuffle=False,
+        )  # fmt: skip
+        scaled = clone(model).fit(scaler.transform(X), y)
+        raw = clone(model).set_params(precondition=True).fit(X, y)
+        if solver == "minibatch":
+            continue  # whose last batch is short in one, and not in the other
+        np.testing.assert_allclose(raw.coef_ * scaler.scale_, scaled.coef_, rtol=1e-8)
+    raw = GDRegressor(precondition=True, learning_rate="constant").fit(X, y)
+    assert objective(raw, X, y) < 0.7 * constant_objective(raw, X, y)
+
+
+def test_parts_that_do_not_fit_together():
+    X, y = DIABETES
+    with pytest.raises(ValueError, match="momentum=True is only available"):
+        GDRegressor(momentum=True, eta0=0.1).fit(X, y)
+    with pytest.raises(ValueError, match="With precondition=True, average"):
+        GDRegressor(precondition=True, eta0=0.1, average=True).fit(X, y)
+
+
+def test_a_number_is_textbook_gradient_descent():
+    X, y = DIABETES
+    X = StandardScaler().fit_transform(X)
+    model = GDRegressor(
+        solver="batch", eta0=0.1, learning_rate="constant", alpha=0.0, max_iter=3,
+        tol=None,
+    ).fit(X, y)  # fmt: skip
+    w, b = np.zeros(10), 0.0
+    for _ in range(3):
+        r = X @ w + b - y
+        w, b = w - 0.1 * X.T @ r / len(y), b - 0.1 * r.mean()
+    np.testing.assert_allclose(model.coef_, w, rtol=1e-10)
+    np.testing.assert_allclose(model.intercept_, b, rtol=1e-10)
+
+
+def test_perceptron_learns():
+    X, y = CANCER
+    X = StandardScaler().fit_transform(X)
+    assert GDClassifier("perceptron", random_state=0).fit(X, y).score(X, y) > 0.9
+
+
+def test_classes_share_the_metric():
+    X, y = load_digits(return_X_y=True)
+    for solver in SOLVERS:
+        model = GDClassifier(solver=solver, random_state=0).fit(X, y)
+        assert model.score(X, y) > 0.97
+
+
+@pytest.mark.parametrize("cls", [GDRegressor, GDClassifier])
+def test_history_says_why_steps_changed(cls):
+    X, y = DIABETES if cls is GDRegressor else CANCER
+    model = cls(random_state=0).fit(X, y)
+    assert model.eta0_ > 0
+    assert len(set(model.history_["eta"])) > 5
+    with pytest.warns(ConvergenceWarning, match="Maximum number of iteration"):
+        cls(random_state=0, max_iter=2).fit(X, y)
