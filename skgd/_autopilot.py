@@ -22,7 +22,12 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from skgd import _penalties, _solvers
-from skgd._kernels import loss_gradient, row_products, run_metric_epoch
+from skgd._kernels import (
+    feature_moments,
+    loss_gradient,
+    row_products,
+    run_metric_epoch,
+)
 from skgd._step_size import largest_eigenvalue
 
 # Constants of the rules; examples/bench_no_tuning.py hardly depends on them.
@@ -121,7 +126,7 @@ def measure(problem, X, rng, precondition, before=None):
     rows, y, weight = problem.visits()
     # Squares of extreme features overflow or vanish. Such features do not move.
     with np.errstate(all="ignore"):
-        measured = _moments(problem, X, precondition)
+        measured = _moments(problem, precondition)
         measured.squared_weight = 1.0 if weight is None else float(np.mean(weight**2))
         measured.curvature = problem.loss.curvature(y, weight)
         measured.n_rows = len(rows)
@@ -136,38 +141,22 @@ def measure(problem, X, rng, precondition, before=None):
     return (measured if before is None else before.merged(measured)), metric
 
 
-def _moments(problem, X, precondition):
-    """Weighted moments of the features, a block of rows at a time."""
-    rows = problem.rows
-    n_features = problem.X.n_features
-    centre = problem.fit_intercept and precondition and not problem.X.sparse
-    # Blocks of dense rows stay in cache; those of sparse rows outweigh p.
-    per_block = 65_536 // n_features
-    if problem.X.sparse:
-        per_block = int(4 * n_features / max(problem.X.mean_stored, 1.0))
-    total = None
-    for block in gen_batches(problem.n_rows, max(per_block, 1024 // n_features + 1)):
-        x = X[block] if rows is None else X[rows[block]]
-        n = x.shape[0]
-        weight = np.ones(n) if problem.weight is None else problem.weight[block]
-        share = weight / weight.sum()
-        mean, stored = np.zeros(n_features), 1.0
-        if problem.X.sparse:
-            of_value = np.repeat(share, np.diff(x.indptr))
-            second, stored = (
-                np.bincount(x.indices, values, minlength=n_features)
-                for values in (
-                    of_value * x.data.astype(np.float64) ** 2,
-                    of_value * (x.data != 0),
-                )
-            )
-        else:
-            if centre:
-                mean = share @ x
-            second = share @ np.square(x - mean)
-        part = Measured(float(weight.sum()), mean, second, stored)
-        total = part if total is None else total.merged(part)
-    return total
+def _moments(problem, precondition):
+    """Weighted moments of the features, by blocks of rows that stay in cache."""
+    rows, _, weight = problem.visits()
+    X = problem.X
+    centre = problem.fit_intercept and precondition and not X.sparse
+    block = len(rows) if X.sparse or not centre else 1 + 32_768 // X.n_features
+    measured = None
+    for part in gen_batches(len(rows), block):
+        part_weight = None if weight is None else weight[part]
+        total, mean, second = feature_moments(X, rows[part], part_weight, centre)
+        stored = 1.0
+        if X.sparse:
+            mean, stored = np.zeros_like(mean), mean
+        new = Measured(total, mean, second, stored)
+        measured = new if measured is None else measured.merged(new)
+    return measured
 
 
 def _metric(problem, X, measured, precondition):
@@ -286,9 +275,17 @@ class _Automatic:
 
     def finish(self, problem, state, reason, progress, last, largest):
         """The best state by its exact objective, which is free of noise."""
-        states = [*self.candidates(state), progress.best, progress.initial]
+        states = self.candidates(state)
+        if progress.best_value < last:
+            states.append(progress.best)
+        if progress.initial.coef.any():
+            states.append(progress.initial)
         states = [s for s in states if s.within(largest)]
-        return _solvers.best_of(problem, states), reason, False
+        best, objective = _solvers.best_of(problem, states or [progress.initial])
+        # W = 0 beats it, if at all, with the best intercept.
+        if not objective <= self.reference:
+            best, _ = _solvers.best_of(problem, [best, progress.initial])
+        return best, reason, False
 
 
 class Stochastic(_Automatic):
@@ -350,10 +347,14 @@ class Stochastic(_Automatic):
     def steps(self, n_rows, n_updates):
         """Step sizes of the next epoch, of n_rows rows and n_updates updates."""
         nu, m, norm = self.noise_share, self.measured, self.metric.norm
-        rows = self.rows_seen + np.arange(n_updates) * (n_rows / n_updates)
+        # A thousand different steps are as good as one for each update.
+        parts = min(n_updates, 1000)
+        rows = self.rows_seen + np.arange(parts) * (n_rows / parts)
         fall = np.sqrt(1.0 + rows / (ROWS_OF_LARGE_STEPS * norm))
         noise = nu * norm * m.squared_weight * fall
-        return self.factor / (m.curvature * ((1.0 - nu) * m.smoothness + noise))
+        steps = self.factor / (m.curvature * ((1.0 - nu) * m.smoothness + noise))
+        first = np.arange(parts + 1) * n_updates // parts
+        return np.repeat(steps, np.diff(first))
 
     def average_every(self, problem, n_updates):
         X = problem.X
@@ -420,7 +421,7 @@ class Stochastic(_Automatic):
 
     def candidates(self, state):
         """The last epoch's result, and the average over epochs."""
-        if self.long_average is None or not self.average:
+        if self.n_averaged < 2 or self.long_average is None or not self.average:
             return [state]
         averaged = state.copy()
         self.set_result(averaged, self.long_average)

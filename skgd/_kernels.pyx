@@ -93,6 +93,12 @@ cdef extern from *:
         for (Py_ssize_t j = 0; j < n; j++)                                            \
             w[j] += factor * scale[j] * x[j];                                         \
     }                                                                                 \
+    SKGD_VECTOR void skgd_add_squares_##T(                                            \
+        double *w, double factor, const T *x, const double *mean, Py_ssize_t n)       \
+    {                                                                                 \
+        for (Py_ssize_t j = 0; j < n; j++)                                            \
+            w[j] += factor * (x[j] - mean[j]) * (x[j] - mean[j]);                     \
+    }                                                                                 \
     SKGD_VECTOR double skgd_norm_##T(                                                 \
         const T *x, double shift, const double *mean, const double *scale,            \
         Py_ssize_t n)                                                                 \
@@ -128,6 +134,12 @@ cdef extern from *:
         Py_ssize_t n) noexcept nogil
     void scaled_add_double "skgd_scaled_add_double"(
         double* w, double factor, const double* scale, const double* x,
+        Py_ssize_t n) noexcept nogil
+    void add_squares_float "skgd_add_squares_float"(
+        double* w, double factor, const float* x, const double* mean,
+        Py_ssize_t n) noexcept nogil
+    void add_squares_double "skgd_add_squares_double"(
+        double* w, double factor, const double* x, const double* mean,
         Py_ssize_t n) noexcept nogil
     double norm_float "skgd_norm_float"(
         const float* x, double shift, const double* mean, const double* scale,
@@ -1558,6 +1570,86 @@ def run_metric_epoch(
         a.add_blocks(X, n_values + 2 * intercept.shape[0])
     total = dispatch(X, loss, &a.e, NULL, &metric, &a.scratch)
     return total, metric.weight_sum
+
+
+cdef double sum_moments(
+    const Values* values, const Index* indices, const Index* indptr, Py_ssize_t stride,
+    const Py_ssize_t* rows, const double* weight, Py_ssize_t n_rows,
+    Py_ssize_t n_features, bint centre, double* mean, double* second,
+) noexcept nogil:
+    """Weighted mean and squares about it; of sparse X, squares and stored elements."""
+    cdef Py_ssize_t t, j, n = 0
+    cdef double total = 0.0, w = 1.0
+    cdef const Values* x
+    cdef const Index* columns = NULL
+    for t in range(n_rows):
+        total += weight[t] if weight != NULL else 1.0
+    if indptr == NULL and centre:
+        for t in range(n_rows):
+            w = weight[t] if weight != NULL else 1.0
+            add(mean, w / total, values + rows[t] * stride, n_features)
+    for t in range(n_rows):
+        w = (weight[t] if weight != NULL else 1.0) / total
+        if indptr == NULL:
+            x = values + rows[t] * stride
+            if Values is float:
+                add_squares_float(second, w, x, mean, n_features)
+            else:
+                add_squares_double(second, w, x, mean, n_features)
+        else:
+            x = row_at(values, indices, indptr, stride, rows[t], &columns, &n)
+            for j in range(n):
+                second[columns[j]] += w * x[j] * x[j]
+                if x[j] != 0.0:
+                    mean[columns[j]] += w
+    return total
+
+
+def feature_moments(
+    Rows X,
+    const Py_ssize_t[::1] rows,
+    const double[::1] weight,
+    bint centre,
+):
+    """Moments of the features over rows, weighted by `weight` (or None).
+
+    Returns
+    -------
+    total : float
+        Sum of weights.
+    mean : ndarray of shape (p,)
+        Means of dense features if `centre`, else zero. Of sparse features, the share
+        of nonzero elements.
+    second : ndarray of shape (p,)
+        Mean squares of features, of dense ones about `mean`.
+    """
+    cdef double[::1] mean = np.zeros(X.n_features)
+    cdef double[::1] second = np.zeros(X.n_features)
+    cdef double* a = &mean[0]
+    cdef double* b = &second[0]
+    cdef const double* w = &weight[0] if weight is not None else NULL
+    cdef const Py_ssize_t* r = &rows[0]
+    cdef Py_ssize_t n = rows.shape[0]
+    cdef Py_ssize_t p = X.n_features
+    cdef double total
+    with nogil:
+        if X.single and X.wide_index:
+            total = sum_moments(
+                <const float*> X.values, <const int64_t*> X.indices,
+                <const int64_t*> X.indptr, X.stride, r, w, n, p, centre, a, b)
+        elif X.single:
+            total = sum_moments(
+                <const float*> X.values, <const int32_t*> X.indices,
+                <const int32_t*> X.indptr, X.stride, r, w, n, p, centre, a, b)
+        elif X.wide_index:
+            total = sum_moments(
+                <const double*> X.values, <const int64_t*> X.indices,
+                <const int64_t*> X.indptr, X.stride, r, w, n, p, centre, a, b)
+        else:
+            total = sum_moments(
+                <const double*> X.values, <const int32_t*> X.indices,
+                <const int32_t*> X.indptr, X.stride, r, w, n, p, centre, a, b)
+    return total, np.asarray(mean), np.asarray(second)
 
 
 def row_products(Rows X, const double[::1] mean, const double[::1] scale):

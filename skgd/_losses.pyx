@@ -32,7 +32,9 @@ def quantile(y, weight, level):
     A row of weight 2 counts as two rows.
     """
     if weight is None:
-        weight = np.ones(len(y))
+        return np.quantile(
+            y.reshape(len(y), -1), level, axis=0, method="averaged_inverted_cdf"
+        )
     result = []
     for column in y.reshape(len(y), -1).T:
         order = np.argsort(column)
@@ -116,6 +118,8 @@ cdef class Loss:
         2 max_slope over residuals of the size of the spread of y, and the
         quotient of the two takes its place.
         """
+        if np.isinf(self.max_slope):
+            return self.max_curvature
         distance = np.abs(y - quantile(y, weight, 0.5))
         spread = np.max(quantile(distance, weight, 0.5))
         if spread == 0.0:

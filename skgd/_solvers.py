@@ -151,13 +151,15 @@ class Textbook:
             reason = "diverged"
         if reason == "diverged":
             # That an epoch was the best on average does not say how it ended.
-            state = best_of(problem, (progress.best, progress.initial))
+            state, _ = best_of(problem, (progress.best, progress.initial))
         return state, reason, ratio > POOR
 
 
 def best_of(problem, states):
-    """The state with the lowest objective."""
-    return min(states, key=lambda s: np.nan_to_num(problem.objective(s), nan=np.inf))
+    """The state with the lowest objective, and that objective."""
+    objectives = [np.nan_to_num(problem.objective(s), nan=np.inf) for s in states]
+    best = int(np.argmin(objectives))
+    return states[best], objectives[best]
 
 
 def epoch(problem, state, batch_size, schedule, order=None):
