@@ -234,7 +234,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         coef_init : array-like of the shape of `coef_`, default=None
             Coefficients to start from, instead of zeros.
         intercept_init : array-like of the shape of `intercept_`, default=None
-            Intercepts to start from, instead of zeros.
+            Intercepts to start from. Instead of zeros or, with eta0='auto' and
+            learning_rate='auto', those of the best constant model.
 
         Returns
         -------
@@ -541,7 +542,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         measured, metric = _autopilot.measure(
             problem, X, rng, self.precondition is not False, before
         )
-        average, momentum = self.average is not False, self.momentum is not False
+        average = self.average == "auto" or self.average > 0
+        momentum = self.momentum is not False
         arguments = problem, state, metric, measured
         if streaming:
             method = _autopilot.Streaming(*arguments, batch_size, average, factor)
@@ -559,6 +561,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         self.intercept_ = intercept.astype(dtype)
         self.t_ = state.t
         self.n_iter_ = len(outcome.history)
+        self.stop_reason_ = outcome.reason
         self._eta = state.eta
         for name in AVERAGING:
             vars(self).pop(name, None)
@@ -687,8 +690,10 @@ class GDRegressor(RegressorMixin, _BaseGD):
         Rows an update: `batch_size` of them, one ('sgd'), or all ('batch').
 
     batch_size : int or 'auto', default='auto'
-        Rows an update of solver 'minibatch'; 'auto' is 32. The last batch of an epoch
-        may be smaller. More than there are rows means all of them.
+        Rows an update of solver 'minibatch'. 'auto' is 32 or, with eta0='auto' and
+        1000 sparse rows or more, 1. The last batch of an epoch may be smaller; with
+        eta0='auto', batches differ by one row at most. More than there are rows means
+        all of them.
 
     penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
         The penalty. 'l2' has l1_ratio 0, 'l1' has l1_ratio 1.
@@ -707,8 +712,12 @@ class GDRegressor(RegressorMixin, _BaseGD):
 
     tol : float or None, default=1e-4
         Training ends after `n_iter_no_change` epochs in a row none of which lowered
-        the best objective by more than the fraction `tol` of it (with early stopping:
-        raised the best score by more than `tol`). None: all epochs are run.
+        the best objective by more than the fraction `tol` of it or, with eta0='auto'
+        and learning_rate='auto', of how far it is below that of the best constant
+        model. (There, smaller steps are tried once before training ends.) That is no
+        bound: of 864 such fits, 94 % ended within 1 % and 78 % within 0.1 % of the
+        optimum, in units of that distance. With early stopping, it counts whether an
+        epoch raised the best score by more than `tol`. None: all epochs are run.
 
     shuffle : bool, default=True
         Whether to visit the rows in a new random order each epoch. Solver 'batch'
@@ -738,12 +747,21 @@ class GDRegressor(RegressorMixin, _BaseGD):
         - 'adaptive': eta0, and where training would end, a fifth of it; training
           ends once it is below eta0 / 10,000.
         - a callable: learning_rate(t, eta0), for an array t, returns an array of eta.
-        - 'auto': 'adaptive'; with eta0='auto' and solver 'batch', 'constant'.
+        - 'auto': 'adaptive'; with eta0='auto', see there.
 
     eta0 : float or 'auto', default='auto'
-        The initial step size. 'auto' takes 1 / (2 L), with L the expected smoothness
-        of the objective for the given batch size ([2]_, proposition 3.8 and theorem
-        3.1).
+        The initial step size. A number is textbook gradient descent, with no more to
+        it than the formulas here. With 'auto' and learning_rate='auto', the estimator
+        chooses all of this from the data: it starts from the best constant model, makes
+        its steps on standardised features (see `precondition`), bounds them by the
+        curvature and the noise of a batch ([2]_, proposition 3.8), cuts those that
+        would take the linearised loss of a batch below zero ([3]_), lets them grow
+        while epochs move alike and shrink when not, undoes epochs that made things
+        worse, and gives back the best model by its exact objective, seldom the last.
+        Solver 'batch' is Nesterov's method, with kinks of the loss smoothed less and
+        less. The objective and its penalty are those above, in the units of X, all
+        the while. With 'auto' and another learning_rate, the schedule starts from
+        1 / (2 L), with L the expected smoothness of the objective.
 
     power_t : float, default=0.25
         Exponent of 'invscaling'.
@@ -764,7 +782,21 @@ class GDRegressor(RegressorMixin, _BaseGD):
 
     average : bool, int or 'auto', default='auto'
         True: `coef_` is the mean of the iterates after each update; an int: of those
-        from update number `average` on, once there are any. 'auto' is False.
+        from update number `average` on, once there are any. 'auto' is False with a
+        number for `eta0`. With eta0='auto' and learning_rate='auto', 'auto', True and
+        positive ints take averages of an epoch in which later iterates weigh more.
+
+    precondition : bool or 'auto', default='auto'
+        Whether steps are those of gradient descent on standardised features, which
+        are not made: the steps are taken in the metric that they induce. Dense
+        features are centred for that if there is an intercept; sparse ones are divided
+        by their root mean square times a root of how often they occur. 'auto': with
+        eta0='auto' and learning_rate='auto'.
+
+    momentum : bool or 'auto', default='auto'
+        Whether epochs start ahead of where the last one ended: Nesterov's method,
+        with epochs for steps. Needs eta0='auto' and learning_rate='auto', with which it
+        is on for 'auto'.
 
     Attributes
     ----------
@@ -777,7 +809,9 @@ class GDRegressor(RegressorMixin, _BaseGD):
     t_ : int
         Number of updates plus 1.
     eta0_ : float
-        The initial step size.
+        The initial step size, of standardised features if `precondition`.
+    stop_reason_ : {'converged', 'max_iter', 'diverged'}
+        Why training ended.
     batch_size_ : int
         Rows an update.
     loss_curve_ : list of float
@@ -805,6 +839,9 @@ class GDRegressor(RegressorMixin, _BaseGD):
        Optimization 1(3), 2014, section 4.2.
     .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
        P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
+    .. [3] H. Asi and J. C. Duchi, "Stochastic (approximate) proximal point methods:
+       convergence, optimality, and adaptivity", SIAM Journal on Optimization 29(3),
+       2019, section 2.
 
     Examples
     --------
@@ -910,8 +947,9 @@ class GDRegressor(RegressorMixin, _BaseGD):
     def partial_fit(self, X, y, sample_weight=None):
         """Make one epoch over the rows given, going on from where training stands.
 
-        The schedule and the averages go on as well. With eta0='auto', the first call
-        chooses the step size.
+        The schedule and the averages go on as well. With eta0='auto', so do the
+        statistics of the data from which steps are chosen, and `coef_` is an average
+        over the calls in which later rows weigh more.
 
         Parameters
         ----------
@@ -1004,8 +1042,10 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         Rows an update: `batch_size` of them, one ('sgd'), or all ('batch').
 
     batch_size : int or 'auto', default='auto'
-        Rows an update of solver 'minibatch'; 'auto' is 32. The last batch of an epoch
-        may be smaller. More than there are rows means all of them.
+        Rows an update of solver 'minibatch'. 'auto' is 32 or, with eta0='auto' and
+        1000 sparse rows or more, 1. The last batch of an epoch may be smaller; with
+        eta0='auto', batches differ by one row at most. More than there are rows means
+        all of them.
 
     penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
         The penalty. 'l2' has l1_ratio 0, 'l1' has l1_ratio 1.
@@ -1024,8 +1064,12 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
 
     tol : float or None, default=1e-4
         Training ends after `n_iter_no_change` epochs in a row none of which lowered
-        the best objective by more than the fraction `tol` of it (with early stopping:
-        raised the best score by more than `tol`). None: all epochs are run.
+        the best objective by more than the fraction `tol` of it or, with eta0='auto'
+        and learning_rate='auto', of how far it is below that of the best constant
+        model. (There, smaller steps are tried once before training ends.) That is no
+        bound: of 864 such fits, 94 % ended within 1 % and 78 % within 0.1 % of the
+        optimum, in units of that distance. With early stopping, it counts whether an
+        epoch raised the best score by more than `tol`. None: all epochs are run.
 
     shuffle : bool, default=True
         Whether to visit the rows in a new random order each epoch. Solver 'batch'
@@ -1052,12 +1096,21 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         - 'adaptive': eta0, and where training would end, a fifth of it; training
           ends once it is below eta0 / 10,000.
         - a callable: learning_rate(t, eta0), for an array t, returns an array of eta.
-        - 'auto': 'adaptive'; with eta0='auto' and solver 'batch', 'constant'.
+        - 'auto': 'adaptive'; with eta0='auto', see there.
 
     eta0 : float or 'auto', default='auto'
-        The initial step size. 'auto' takes 1 / (2 L), with L the expected smoothness
-        of the objective for the given batch size ([2]_, proposition 3.8 and theorem
-        3.1).
+        The initial step size. A number is textbook gradient descent, with no more to
+        it than the formulas here. With 'auto' and learning_rate='auto', the estimator
+        chooses all of this from the data: it starts from the best constant model, makes
+        its steps on standardised features (see `precondition`), bounds them by the
+        curvature and the noise of a batch ([2]_, proposition 3.8), cuts those that
+        would take the linearised loss of a batch below zero ([3]_), lets them grow
+        while epochs move alike and shrink when not, undoes epochs that made things
+        worse, and gives back the best model by its exact objective, seldom the last.
+        Solver 'batch' is Nesterov's method, with kinks of the loss smoothed less and
+        less. The objective and its penalty are those above, in the units of X, all
+        the while. With 'auto' and another learning_rate, the schedule starts from
+        1 / (2 L), with L the expected smoothness of the objective.
 
     power_t : float, default=0.5
         Exponent of 'invscaling'.
@@ -1084,7 +1137,21 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
 
     average : bool, int or 'auto', default='auto'
         True: `coef_` is the mean of the iterates after each update; an int: of those
-        from update number `average` on, once there are any. 'auto' is False.
+        from update number `average` on, once there are any. 'auto' is False with a
+        number for `eta0`. With eta0='auto' and learning_rate='auto', 'auto', True and
+        positive ints take averages of an epoch in which later iterates weigh more.
+
+    precondition : bool or 'auto', default='auto'
+        Whether steps are those of gradient descent on standardised features, which
+        are not made: the steps are taken in the metric that they induce. Dense
+        features are centred for that if there is an intercept; sparse ones are divided
+        by their root mean square times a root of how often they occur. 'auto': with
+        eta0='auto' and learning_rate='auto'.
+
+    momentum : bool or 'auto', default='auto'
+        Whether epochs start ahead of where the last one ended: Nesterov's method,
+        with epochs for steps. Needs eta0='auto' and learning_rate='auto', with which it
+        is on for 'auto'.
 
     Attributes
     ----------
@@ -1099,7 +1166,9 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
     t_ : int
         Number of updates plus 1.
     eta0_ : float
-        The initial step size.
+        The initial step size, of standardised features if `precondition`.
+    stop_reason_ : {'converged', 'max_iter', 'diverged'}
+        Why training ended.
     batch_size_ : int
         Rows an update.
     loss_curve_ : list of float
@@ -1128,6 +1197,9 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
        gradient descent algorithms", ICML 2004.
     .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
        P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
+    .. [3] H. Asi and J. C. Duchi, "Stochastic (approximate) proximal point methods:
+       convergence, optimality, and adaptivity", SIAM Journal on Optimization 29(3),
+       2019, section 2.
 
     Examples
     --------
@@ -1268,8 +1340,9 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Make one epoch over the rows given, going on from where training stands.
 
-        The schedule and the averages go on as well. With eta0='auto', the first call
-        chooses the step size.
+        The schedule and the averages go on as well. With eta0='auto', so do the
+        statistics of the data from which steps are chosen, and `coef_` is an average
+        over the calls in which later rows weigh more.
 
         Parameters
         ----------

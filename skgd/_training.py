@@ -231,6 +231,8 @@ def train(
             state, reason, poor = method.finish(
                 problem, state, reason, progress, history[-1]["objective"], largest
             )
+    if verbose:
+        print(f"ended after {len(history)} epochs: {reason}")
     return Outcome(state, reason, poor, history)
 
 
