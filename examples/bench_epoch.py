@@ -3,6 +3,7 @@
     python examples/bench_epoch.py             # a few minutes
     python examples/bench_epoch.py --quick     # a tenth of the rows, few turns
     python examples/bench_epoch.py --kernels   # row kernel against block kernel
+    python examples/bench_epoch.py --auto      # eta0="auto" against a fixed step
 
 An epoch is the difference between fits of several epochs and of one, so that checking
 the input, which all do alike, does not count. Every turn times all estimators once, on
@@ -14,9 +15,11 @@ import statistics
 import time
 import tracemalloc
 import warnings
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
@@ -141,6 +144,28 @@ def memory(title, X, y, classify):
     return f"{title}: X {size / 1e6:.0f} MB, peak beyond it: " + "; ".join(parts)
 
 
+def autopilot(scale, turns):
+    """What eta0="auto" costs: of an epoch, and once a fit."""
+    print('eta0="auto" next to a fixed step: time of an epoch; once a fit, in epochs')
+    data = [(dense(n // scale, p), False) for n, p in ((1_000_000, 10), (200_000, 100))]
+    data.append((sparse(400_000 // scale, 47_000, 75), True))
+    for (X, y), classify in data:
+        cells = []
+        for name, fixed in list(models(classify).items())[1:]:
+            auto = clone(fixed).set_params(eta0="auto", learning_rate="auto")
+            times = {key: [] for key in ("fixed", "fixed 1", "auto", "auto 1")}
+            for _ in range(turns):
+                for key, model in (("fixed", fixed), ("auto", auto)):
+                    times[key].append(epoch_seconds(model, X, y))
+                    model.set_params(max_iter=1)
+                    times[f"{key} 1"].append(seconds(partial(model.fit, X, y)))
+            t = {key: statistics.median(values) for key, values in times.items()}
+            once = (t["auto 1"] - t["auto"]) - (t["fixed 1"] - t["fixed"])
+            ratio, once = t["auto"] / t["fixed"], once / t["fixed"]
+            cells.append(f"{name} {ratio:.2f}x, {once:.1f} epochs")
+        print(f"{X.shape[0]} x {X.shape[1]}   " + "   ".join(cells), flush=True)
+
+
 def kernels(scale, turns):
     """Milliseconds of an epoch by the row kernel and by the block kernel."""
     loss = SquaredError()
@@ -174,12 +199,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--kernels", action="store_true")
+    parser.add_argument("--auto", action="store_true")
     parser.add_argument("--turns", type=int)
     options = parser.parse_args()
     scale = 10 if options.quick else 1
     turns = options.turns or (3 if options.quick else 7)
     if options.kernels:
         return kernels(scale, turns)
+    if options.auto:
+        return autopilot(scale, turns)
 
     notes = []
     print("Milliseconds an epoch (times as fast as scikit-learn)\n")

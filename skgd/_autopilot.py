@@ -38,7 +38,7 @@ POOR = 2.0  # multiples of the constant model's objective from which an epoch is
 LOWERED = 5.0  # the step is divided by this where training would end the first time
 TRIES = 5  # times that all rows' training would end, not ending before it gained
 UNDONE = 10.0  # the step is divided by this if it was
-AVERAGED_VALUES = 16  # an average may cost as much as a pass over 1/16 of the rows
+AVERAGED_VALUES = 64  # an average is taken after 64 rows' worth of values
 
 
 @dataclass

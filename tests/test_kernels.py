@@ -10,6 +10,7 @@ import reference
 from skgd._kernels import (
     Rows,
     constant_loss,
+    feature_moments,
     loss_gradient,
     row_products,
     run_epoch,
@@ -442,3 +443,25 @@ def test_loss_gradient(loss, storage, n_outputs):
     assert_close(total, (s[:, None] * values)[order].sum())
     assert_close(gradient, slopes[order].T @ X[order])
     assert_close(slope, slopes[order].sum(axis=0))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_feature_moments(storage, dtype, weighted):
+    X, _, _, _, rng = make_data()
+    X = X.astype(dtype)
+    rows = rng.permutation(len(X))[:-3]
+    weight = rng.random(len(rows)) if weighted else None
+    w = np.ones(len(rows)) if weight is None else weight
+    x = X[rows].astype(np.float64)
+    for centre in (False, True):
+        if storage == "dense":
+            mean = np.average(x, 0, w) if centre else np.zeros(7)
+            second = np.average((x - mean) ** 2, 0, w)
+        else:
+            mean, second = np.average(x != 0, 0, w), np.average(x**2, 0, w)
+        total, *got = feature_moments(Rows(stored(X, storage)), rows, weight, centre)
+        assert_close(total, w.sum())
+        for a, b in zip(got, (mean, second), strict=True):
+            assert_close(a, b)

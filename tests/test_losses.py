@@ -180,3 +180,58 @@ def test_poisson_domain_and_link():
     with pytest.raises(ValueError, match="out of the valid range"):
         loss.check_targets(np.array([1.0, -1.0]))
     np.testing.assert_allclose(loss.predict(np.array([0.0, 1.0])), [1.0, np.e])
+
+
+# Their median is not quite their minimiser.
+ABOUT = {"huber", "epsilon_insensitive", "squared_epsilon_insensitive", "cauchy"}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", sorted(set(TABLE) - {"perceptron"}))
+def test_constant_minimises_the_mean(name, weighted):
+    y, _ = points(name, n=301)
+    rng = np.random.default_rng(1)
+    weight = rng.integers(1, 4, size=301).astype(float) if weighted else None
+    loss = make(name)
+    (constant,) = loss.constant(y[:, None], weight)
+    grid = constant + np.linspace(-1, 1, 401)
+    values = np.average(FORMULAS[name](y[:, None], grid), axis=0, weights=weight)
+    assert values[200] <= values.min() * (1.02 if name in ABOUT else 1.0001)
+    # A weight of 2 is two rows.
+    if weighted:
+        rows = np.repeat(np.arange(301), weight.astype(int))
+        np.testing.assert_allclose(loss.constant(y[rows, None]), [constant])
+
+
+def test_constant_of_one_vs_rest_treats_each_class():
+    index = np.array([0.0, 1, 1, 2, 2, 2])[:, None]
+    for name in CLASSIFICATION_LOSSES:
+        got = OneVsRest(make(name)).constant(index, None, 4)
+        for k in range(4):
+            want = make(name).constant(np.where(index == k, 1.0, -1.0))
+            np.testing.assert_allclose(got[k], want[0])
+
+
+KINKS = ("absolute_error", "quantile", "epsilon_insensitive", "hinge", "perceptron")
+
+
+@pytest.mark.parametrize("delta", [0.05, 1.0])
+@pytest.mark.parametrize("name", KINKS)
+def test_smoothed_slope_is_that_of_the_moreau_envelope(name, delta):
+    y, z = points(name, n=200)
+    smoothed = make(name).smoothed(delta)
+    value, slope = smoothed.value_and_slope(y, z)
+    np.testing.assert_array_equal(value, make(name).value_and_slope(y, z)[0])
+    u = z[:, None] + np.linspace(-delta, delta, 40_001)
+    step = FORMULAS[name](y[:, None], u) + (u - z[:, None]) ** 2 / (2 * delta)
+    nearest = u[np.arange(200), step.argmin(axis=1)]
+    np.testing.assert_allclose(slope, (z - nearest) / delta, atol=1e-4)
+    assert np.abs(slope).max() <= make(name).max_slope
+
+
+def test_losses_without_kinks_stay_as_they_are():
+    for name in set(TABLE) - set(KINKS):
+        loss = make(name)
+        assert loss.smoothed(0.1) is loss
+    pair = OneVsRest(make("hinge")).smoothed(0.5).binary
+    assert pair.value_and_slope(1.0, 0.75)[1] == -0.5
