@@ -231,7 +231,7 @@ def train(
             state, reason, poor = method.finish(
                 problem, state, reason, progress, history[-1]["objective"], largest
             )
-    if verbose:
+    if verbose and max_iter > 1:
         print(f"ended after {len(history)} epochs: {reason}")
     return Outcome(state, reason, poor, history)
 

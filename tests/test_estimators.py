@@ -722,6 +722,7 @@ def test_verbose_prints_a_line_an_epoch(capsys):
     X, y = regression()
     GDRegressor(verbose=1, max_iter=3, tol=None, early_stopping=True).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
+    assert lines.pop() == "ended after 3 epochs: max_iter"
     assert len(lines) == 3
     assert lines[2].startswith("epoch    3  objective")
     assert "validation score" in lines[2]
