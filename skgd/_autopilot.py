@@ -172,9 +172,8 @@ def _metric(problem, X, measured, precondition):
     else:
         # What a feature varies by may be rounding errors of its mean.
         noise = 10.0 * np.finfo(X.dtype).eps * np.abs(measured.mean)
-        with np.errstate(over="ignore", divide="ignore"):
-            alive = (measured.second > noise**2) & np.isfinite(second)
-            scale = 1.0 / (second + problem.l2 / measured.curvature)
+        alive = (measured.second > noise**2) & np.isfinite(second)
+        scale = 1.0 / (second + problem.l2 / measured.curvature)
         scale = np.where(alive & np.isfinite(scale), scale, 0.0)
     norm = float(np.sum(scale * measured.second, where=scale > 0.0))
     norm += float(problem.fit_intercept)
@@ -450,7 +449,7 @@ class Streaming(Stochastic):
         self.set_result(state, point)
 
     def finish(self, problem, state, reason, progress, last, largest):
-        return state, reason, False
+        return (state if state.within(largest) else progress.initial), reason, False
 
 
 class Accelerated(_Automatic):
