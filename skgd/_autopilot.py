@@ -38,6 +38,8 @@ POOR = 2.0  # multiples of the constant model's objective from which an epoch is
 LOWERED = 5.0  # the step is divided by this where training would end the first time
 TRIES = 5  # times that all rows' training would end, not ending before it gained
 UNDONE = 10.0  # the step is divided by this if it was
+STEPS_TO_ZEROS = 10  # on all rows, with L1, after the last epoch
+ROWS_A_THRESHOLD = 8  # rows after which L1 follows
 AVERAGED_VALUES = 64  # an average is taken after 64 rows' worth of values
 
 
@@ -91,7 +93,7 @@ class Metric:
     """The features z = (x - mean) sqrt(scale) that steps are made in.
 
     `mean` and `scale` are (p,); `norm` is E|z|^2. `patience` is how long the steps may
-    add up before penalties follow. A point is (K, p + 1): W and, behind it, the
+    add up before L2 follows. A point is (K, p + 1): W and, behind it, the
     intercept of centred features.
     """
 
@@ -179,10 +181,9 @@ def _metric(problem, X, measured, precondition):
     norm += float(problem.fit_intercept)
     if not np.isfinite(norm):
         norm = 1e300
-    # Steps that penalties may be late by shrink a coefficient by 2 % at most; zeros
-    # of L1 are wanted at once.
+    # L2 may be late by steps that shrink a coefficient by 2 % at most.
     strength = problem.l2 * float(scale.max(initial=0.0))
-    patience = 0.0 if problem.l1 else 0.02 / strength if strength > 0.0 else np.inf
+    patience = 0.02 / strength if strength > 0.0 else np.inf
     return Metric(measured.mean, scale, norm or 1.0, patience)
 
 
@@ -211,7 +212,10 @@ class _MetricEpoch:
 
     def run(self, problem, state, order, steps, cut, average_every):
         """Update `state` in place. Returns the mean loss, and the average point."""
-        metric = self.metric
+        metric, patience = self.metric, self.metric.patience
+        if problem.l1:
+            # A threshold for each row would take longer than the row itself.
+            patience = max(0.0, (ROWS_A_THRESHOLD / self.batch_size - 1) * steps.max())
         rows, y, weight = problem.visits(order)
         centred = state.intercept + state.coef @ metric.mean
         coef_sum = np.zeros_like(state.coef)
@@ -219,7 +223,7 @@ class _MetricEpoch:
         total, weight_sum = run_metric_epoch(
             problem.X, rows, y, weight, self.batch_size, steps, problem.l1, problem.l2,
             problem.loss, state.coef, centred, problem.fit_intercept, metric.mean,
-            metric.scale, coef_sum, centred_sum, metric.patience, cut, average_every,
+            metric.scale, coef_sum, centred_sum, patience, cut, average_every,
             self.products, self.by_blocks,
         )  # fmt: skip
         state.intercept[:] = centred - state.coef @ metric.mean
@@ -417,6 +421,35 @@ class Stochastic(_Automatic):
         order = "F" if state.coef.flags.f_contiguous else "C"
         state.average_coef = np.array(coef, order=order)
         state.average_intercept = intercept
+
+    def finish(self, problem, state, reason, progress, last, largest):
+        """The best state; with L1, after a few steps on all rows.
+
+        Averages have no zeros, which are what L1 is for. Proximal steps without noise
+        bring them back.
+        """
+        best, reason, poor = super().finish(
+            problem, state, reason, progress, last, largest
+        )
+        if not problem.l1:
+            return best, reason, poor
+        polished = best.copy()
+        polished.coef, polished.intercept = (a.copy("A") for a in best.result())
+        polished.average = 0
+        steps = Accelerated(
+            problem, polished, self.metric, self.measured, self.momentum
+        )
+        for _ in range(STEPS_TO_ZEROS):
+            steps.epoch(problem, polished, None)
+        # Zeros are worth a thousandth of what was gained.
+        objective = problem.objective(best)
+        allowed = objective + 1e-3 * self.to_gain(objective)
+        if polished.within(largest) and problem.objective(polished) <= allowed:
+            best = best.copy()
+            best.coef, best.intercept = polished.coef, polished.intercept
+            best.average_coef = polished.coef.copy("A")
+            best.average_intercept = polished.intercept.copy()
+        return best, reason, poor
 
     def candidates(self, state):
         """The last epoch's result, and the average over epochs."""

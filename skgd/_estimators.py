@@ -758,6 +758,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
         would take the linearised loss of a batch below zero ([3]_), lets them grow
         while epochs move alike and shrink when not, undoes epochs that made things
         worse, and gives back the best model by its exact objective, seldom the last.
+        With L1, a few steps on all rows follow, since averages are never quite zero.
         Solver 'batch' is Nesterov's method, with kinks of the loss smoothed less and
         less. The objective and its penalty are those above, in the units of X, all
         the while. With 'auto' and another learning_rate, the schedule starts from
@@ -1107,6 +1108,7 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         would take the linearised loss of a batch below zero ([3]_), lets them grow
         while epochs move alike and shrink when not, undoes epochs that made things
         worse, and gives back the best model by its exact objective, seldom the last.
+        With L1, a few steps on all rows follow, since averages are never quite zero.
         Solver 'batch' is Nesterov's method, with kinks of the loss smoothed less and
         less. The objective and its penalty are those above, in the units of X, all
         the while. With 'auto' and another learning_rate, the schedule starts from

@@ -263,8 +263,11 @@ def test_l1_ends_in_zeros():
     y = X[:, :3] @ [3.0, -2.0, 1.0] + 0.5 * rng.normal(size=400)
     lasso = ElasticNet(alpha=0.2, l1_ratio=1.0).fit(X, y)
     for data in (X, sp.csr_array(X)):
-        model = GDRegressor(penalty="l1", alpha=0.2, solver="batch").fit(data, y)
-        np.testing.assert_array_equal(model.coef_ == 0, lasso.coef_ == 0)
+        for solver in SOLVERS:
+            model = GDRegressor(penalty="l1", alpha=0.2, solver=solver, random_state=0)
+            model.fit(data, y)
+            np.testing.assert_array_equal(model.coef_ == 0, lasso.coef_ == 0)
+            assert suboptimality(model, X, y, lasso) < 1e-3
 
 
 # ------------------------------------------------------------------- partial_fit
