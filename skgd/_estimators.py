@@ -296,13 +296,13 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
                 "compute the optimal learning rate."
             )
         automatic = self.eta0 == self.learning_rate == "auto"
-        if self.momentum is True and not automatic:
+        if self.momentum not in ("auto", False) and not automatic:
             raise ValueError(
                 "momentum=True is only available with eta0='auto' and "
                 "learning_rate='auto'."
             )
         if (
-            self.precondition is True
+            self.precondition not in ("auto", False)
             and not automatic
             and self.average not in ("auto", False)
         ):
@@ -479,8 +479,11 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             one = automatic and problem.X.sparse and problem.n_rows >= MANY_ROWS
             batch_size = 1 if one else DEFAULT_BATCH_SIZE
         batch_size = _solvers.rows_per_update(self.solver, batch_size, problem.n_rows)
-        choose = self._automatic_method if automatic else self._textbook_method
-        method, eta0 = choose(problem, state, X, batch_size, rng, streaming)
+        arguments = problem, state, X, batch_size, rng
+        if automatic:
+            method, eta0 = self._automatic_method(*arguments, streaming)
+        else:
+            method, eta0 = self._textbook_method(*arguments)
         outcome = train(
             problem,
             state,
@@ -509,14 +512,14 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             return OUT_OF_EPOCHS
         return None
 
-    def _textbook_method(self, problem, state, X, batch_size, rng, streaming):
+    def _textbook_method(self, problem, state, X, batch_size, rng):
         """Gradient descent with the user's schedule; and its first step."""
         learning_rate = (
             "adaptive" if self.learning_rate == "auto" else self.learning_rate
         )
         schedule = _step_size.make_schedule(learning_rate, self.power_t, self.alpha)
         metric = None
-        if self.precondition is True:
+        if self.precondition not in ("auto", False):
             measured, metric = _autopilot.measure(problem, X, rng, True)
         if state.t > 1 and self.eta0 in ("auto", self.eta0_):
             eta0 = self.eta0_
@@ -540,10 +543,10 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         factor = memory.pop("factor", 1.0)
         before = _autopilot.Measured(**memory) if memory else None
         measured, metric = _autopilot.measure(
-            problem, X, rng, self.precondition is not False, before
+            problem, X, rng, self.precondition in ("auto", True), before
         )
         average = self.average == "auto" or self.average > 0
-        momentum = self.momentum is not False
+        momentum = self.momentum in ("auto", True)
         arguments = problem, state, metric, measured
         if streaming:
             method = _autopilot.Streaming(*arguments, batch_size, average, factor)
