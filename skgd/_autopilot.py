@@ -210,7 +210,7 @@ class _MetricEpoch:
         if batch_size == 1 and problem.n_outputs == 1 and not X.sparse:
             self.products = row_products(X, metric.mean, metric.scale)
 
-    def run(self, problem, state, order, steps, cut, average_every):
+    def run(self, problem, state, order, steps, cut, average_every, losses=None):
         """Update `state` in place. Returns the mean loss, and the average point."""
         metric, patience = self.metric, self.metric.patience
         if problem.l1:
@@ -224,7 +224,7 @@ class _MetricEpoch:
             problem.X, rows, y, weight, self.batch_size, steps, problem.l1, problem.l2,
             problem.loss, state.coef, centred, problem.fit_intercept, metric.mean,
             metric.scale, coef_sum, centred_sum, patience, cut, average_every,
-            self.products, self.by_blocks,
+            self.products, self.by_blocks, losses,
         )  # fmt: skip
         state.intercept[:] = centred - state.coef @ metric.mean
         state.t += len(steps)
@@ -239,20 +239,25 @@ class Preconditioned(_solvers.Textbook):
         super().__init__(problem, state, batch_size, schedule, adaptive)
         self.metric_epoch = _MetricEpoch(problem, metric, batch_size)
 
-    def run(self, problem, state, order):
+    def run(self, problem, state, order, losses):
         n_updates = -(-problem.n_rows // self.batch_size)
         t = np.arange(state.t, state.t + n_updates)
         steps = np.broadcast_to(self.schedule(t, state.eta), n_updates).copy()
         loss, _ = self.metric_epoch.run(
-            problem, state, order, steps, cut=False, average_every=n_updates
-        )
+            problem, state, order, steps, cut=False, average_every=n_updates,
+            losses=losses,
+        )  # fmt: skip
         return loss, float(steps[-1])
+
+    def norm_of_move(self, before, state, eta):
+        return None  # the move is not along the gradient
 
 
 class _Automatic:
     """What the methods that choose their steps have in common."""
 
     recovers = True
+    gradient_norm = None
 
     def __init__(self, problem, metric, measured):
         self.metric = metric
@@ -328,16 +333,20 @@ class Stochastic(_Automatic):
             state.average_coef = state.coef.copy(order="A")
             state.average_intercept = state.intercept.copy()
 
-    def epoch(self, problem, state, order):
-        """Make an epoch. Returns the objective, a mean over it, and the last step."""
+    def epoch(self, problem, state, order, objectives=None):
+        """Make an epoch, as `Textbook.epoch`."""
         start = state.copy()
         n_updates = -(-problem.n_rows // self.batch_size)
         steps = self.steps(problem.n_rows, n_updates)
         loss, average = self.metric_epoch.run(
-            problem, state, order, steps, True, self.average_every(problem, n_updates)
-        )
+            problem, state, order, steps, True, self.average_every(problem, n_updates),
+            objectives,
+        )  # fmt: skip
         self.rows_seen += problem.n_rows
-        objective = loss + _penalties.value(start.coef, problem.l1, problem.l2)
+        penalty = _penalties.value(start.coef, problem.l1, problem.l2)
+        objective = loss + penalty
+        if objectives is not None:
+            objectives += penalty
         last = self.metric.point(state.coef, state.intercept)
         if self.failed(objective) or not np.isfinite(last).all():
             self.undo(problem, state, start)
@@ -503,6 +512,7 @@ class Accelerated(_Automatic):
 
     def __init__(self, problem, state, metric, measured, momentum):
         super().__init__(problem, metric, measured)
+        self.batch_size = problem.n_rows
         self.momentum = momentum
         self.smoothness = measured.curvature * measured.smoothness  # L
         self.eta0 = 1.0 / self.smoothness
@@ -513,7 +523,7 @@ class Accelerated(_Automatic):
         self.last = None  # y_{k-1} and the gradient there
         self.here = self.good = None  # states at y_k, and at the last sane one
 
-    def epoch(self, problem, state, order):
+    def epoch(self, problem, state, order, objectives=None):
         """Make an update. Returns the objective before it, and the step."""
         metric, n = self.metric, problem.n_rows
         self.n_steps += 1
@@ -529,24 +539,26 @@ class Accelerated(_Automatic):
         )  # fmt: skip
         penalty = _penalties.value(self.here.coef, problem.l1, problem.l2)
         objective = total / n + penalty
+        if objectives is not None:
+            objectives[:] = objective
         state.t += 1
         if self.failed(objective):
             self.undo(problem, state)
+            self.gradient_norm = np.nan
             return objective, 1.0 / self.smoothness
 
         self.good = self.here
         self.least = min(self.least, objective)
-        slope = slope * float(problem.fit_intercept)
-        gradient = (gradient - np.outer(slope, metric.mean)) / n
-        gradient += problem.l2 * self.here.coef
-        gradient = np.column_stack([gradient, slope / n])
-        self.follow_curvature(gradient)
+        slope = slope * float(problem.fit_intercept) / n
+        gradient = gradient / n + problem.l2 * self.here.coef
+        centred = np.column_stack([gradient - np.outer(slope, metric.mean), slope])
+        self.follow_curvature(centred)
         eta = 1.0 / self.smoothness
-        scale = np.append(metric.scale, 1.0)
-        new = self.point - eta * scale * gradient
+        self.gradient_norm = self.norm_of_mapping(problem, eta, gradient, slope)
+        new = self.point - eta * np.append(metric.scale, 1.0) * centred
         if problem.l1:
-            size = np.abs(new[:, :-1]) - eta * problem.l1 * metric.scale
-            new[:, :-1] = np.sign(new[:, :-1]) * np.maximum(size, 0.0)
+            threshold = eta * problem.l1 * metric.scale
+            new[:, :-1] = _penalties.shrink(new[:, :-1], threshold)
 
         move = new - metric.point(state.coef, state.intercept)
         if metric.inner(self.point - new, move) > 0.0 or not self.momentum:
@@ -556,6 +568,14 @@ class Accelerated(_Automatic):
         self.t = t
         state.coef[:], state.intercept[:] = metric.coef_and_intercept(new)
         return objective, eta
+
+    def norm_of_mapping(self, problem, eta, gradient, slope):
+        """Norm of the gradient mapping: of the gradient, if there is no L1."""
+        if problem.l1:
+            coef = self.here.coef
+            moved = _penalties.shrink(coef - eta * gradient, eta * problem.l1)
+            gradient = (coef - moved) / eta
+        return float(np.sqrt(np.vdot(gradient, gradient) + np.vdot(slope, slope)))
 
     def undo(self, problem, state):
         """Go back to the last good point with smaller steps; if none, to W = 0."""

@@ -30,9 +30,10 @@ from sklearn.utils.validation import (
 )
 
 from skgd import _autopilot, _penalties, _solvers, _step_size
-from skgd._kernels import Rows
+from skgd._callbacks import CallbackSupportMixin, FitTasks
+from skgd._kernels import Rows, total_loss
 from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, OneVsRest
-from skgd._training import Problem, State, train
+from skgd._training import Problem, State, UpdateRecord, train
 
 DTYPES = [np.float64, np.float32]
 OUT_OF_EPOCHS = (
@@ -74,7 +75,7 @@ def _unchanged_on_error(estimator):
         raise
 
 
-class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
+class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
     """What regressor and classifier share: parameters, fit and partial_fit.
 
     A subclass knows what a target is: `_encode` turns y into what the loss takes,
@@ -114,6 +115,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         ],
         "precondition": [StrOptions({"auto"}), "boolean"],
         "momentum": [StrOptions({"auto"}), "boolean"],
+        "record": [StrOptions({"epoch", "update"})],
     }
 
     _losses: dict  # the table of the subclass
@@ -145,6 +147,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         average,
         precondition,
         momentum,
+        record,
     ):
         self.loss = loss
         self.solver = solver
@@ -169,6 +172,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         self.average = average
         self.precondition = precondition
         self.momentum = momentum
+        self.record = record
 
     # ------------------------------------------------- what the subclasses answer
 
@@ -250,28 +254,48 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` ended training, or training diverged. In the latter case,
-            the best coefficients seen are kept.
+            If `max_iter` ended training, or training diverged, in which case the best
+            coefficients seen are kept, or Ctrl-C ended it after the running epoch.
         """
+        tasks = FitTasks.of(self, X, y, sample_weight)
+        validation = X_val, y_val, sample_weight_val
         with _unchanged_on_error(self):
-            self._check_parameters()
-            X, y, sample_weight = self._check_data(X, y, sample_weight)
-            rows = _positive(sample_weight)
-            self._learn_targets(y if rows is None else y[rows])
-            rows, score = self._validation(
-                X, y, sample_weight, rows, X_val, y_val, sample_weight_val
+            complaint = self._fit(
+                X, y, sample_weight, validation, coef_init, intercept_init, tasks
             )
-            problem = self._problem(X, y, sample_weight, rows, normalize=True)
-            if self.warm_start and hasattr(self, "coef_"):
-                coef_init = _dense(self.coef_) if coef_init is None else coef_init
-                intercept_init = (
-                    self.intercept_ if intercept_init is None else intercept_init
-                )
-            state = self._start(problem, coef_init, intercept_init)
-            complaint = self._train(problem, state, X, self.max_iter, self.tol, score)
+            if tasks is not None:
+                tasks.finish()
         if complaint:
             warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
         return self
+
+    def _fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        validation=(None, None, None),
+        coef_init=None,
+        intercept_init=None,
+        tasks=None,
+        watch=None,
+    ):
+        """`fit`, but for what surrounds it. Returns what to warn of, or None."""
+        self._check_parameters()
+        X, y, sample_weight = self._check_data(X, y, sample_weight)
+        rows = _positive(sample_weight)
+        self._learn_targets(y if rows is None else y[rows])
+        rows, score = self._validation(X, y, sample_weight, rows, *validation)
+        problem = self._problem(X, y, sample_weight, rows, normalize=True)
+        if self.warm_start and hasattr(self, "coef_"):
+            coef_init = _dense(self.coef_) if coef_init is None else coef_init
+            intercept_init = (
+                self.intercept_ if intercept_init is None else intercept_init
+            )
+        state = self._start(problem, coef_init, intercept_init)
+        return self._train(
+            problem, state, X, self.max_iter, self.tol, score, tasks=tasks, watch=watch
+        )
 
     def _partial_fit(self, X, y, sample_weight, first):
         """One epoch over the rows given; `first` says that there is no state yet."""
@@ -332,11 +356,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         if rows is not None:
             y = y[rows]
             sample_weight = None if sample_weight is None else sample_weight[rows]
-        weight = self._class_weights(y, sample_weight, balance=normalize)
-        if weight is None:
-            weight = sample_weight
-        elif sample_weight is not None:
-            weight = weight * sample_weight
+        weight = self._row_weights(y, sample_weight, balance=normalize)
         targets = self._encode(y)
         if (kept := _positive(weight)) is not None:
             # A class of weight 0.
@@ -362,8 +382,18 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             fit_intercept=self.fit_intercept,
         )
 
+    def _row_weights(self, y, sample_weight, balance):
+        """Sample weights times class weights; None if there are none of both."""
+        weight = self._class_weights(y, sample_weight, balance)
+        if weight is None or sample_weight is None:
+            return sample_weight if weight is None else weight
+        return weight * sample_weight
+
     def _validation(self, X, y, sample_weight, rows, X_val, y_val, sample_weight_val):
-        """Rows to train on, and the function that scores a state (or None)."""
+        """Rows to train on, and the function that judges a state (or None).
+
+        It returns the score, and the mean loss of the validation rows.
+        """
         for name, value in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
             if X_val is None and value is not None:
                 raise ValueError(f"{name} is provided, but X_val was not provided.")
@@ -388,7 +418,10 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             rows, val_rows = self._split(rows, y)
             X_val, y_val = X, y[val_rows]
             weight = None if sample_weight is None else sample_weight[val_rows]
-        targets = self._encode(y_val)
+        targets = np.ascontiguousarray(self._encode(y_val), dtype=np.float64)
+        loss_weight = self._row_weights(y_val, weight, balance=True)
+        total_weight = len(targets) if loss_weight is None else loss_weight.sum()
+        loss = self._loss()
 
         def score(state):
             coef, intercept = state.result()
@@ -398,7 +431,11 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
                     for batch in gen_batches(len(val_rows), VALIDATION_ROWS)
                 ]
             )
-            return float(self._score_predictions(targets[:, 0], z, weight))
+            total = total_loss(loss, targets, loss_weight, z.astype(np.float64))
+            return (
+                float(self._score_predictions(targets[:, 0], z, weight)),
+                total / total_weight if total_weight > 0.0 else np.nan,
+            )
 
         return rows, score
 
@@ -440,6 +477,7 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         if not automatic:
             state.start_average(self._average_from_parameter())
         self.history_, self.loss_curve_ = {}, []
+        vars(self).pop("update_history_", None)
         return state
 
     def _resume(self, problem):
@@ -469,7 +507,18 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         """The first update to average from; 0 for none."""
         return 0 if self.average == "auto" else int(self.average)
 
-    def _train(self, problem, state, X, max_iter, tol, score=None, streaming=False):
+    def _train(
+        self,
+        problem,
+        state,
+        X,
+        max_iter,
+        tol,
+        score=None,
+        streaming=False,
+        tasks=None,
+        watch=None,
+    ):
         """Train `state` and keep what comes of it. Returns what to warn of, or None."""
         # t is in the seed so that each call of partial_fit has an order of its own.
         rng = np.random.default_rng([_seed(self.random_state), state.t])
@@ -484,6 +533,13 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             method, eta0 = self._automatic_method(*arguments, streaming)
         else:
             method, eta0 = self._textbook_method(*arguments)
+        updates = None
+        if self.record == "update":
+            updates = UpdateRecord(**getattr(self, "update_history_", {}))
+        if tasks is not None:
+            tasks.attributes = lambda state, records: self._attributes(
+                {}, state, records, X.dtype
+            )
         outcome = train(
             problem,
             state,
@@ -495,8 +551,16 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             score=score,
             largest=float(np.finfo(X.dtype).max),
             verbose=self.verbose,
+            updates=updates,
+            tasks=tasks,
+            watch=watch,
         )
         self._keep(outcome, X.dtype)
+        if updates is not None:
+            self.update_history_ = {
+                "update": updates.update,
+                "objective": updates.objective,
+            }
         self.eta0_ = eta0
         self.batch_size_ = batch_size
         vars(self).pop("_measured", None)
@@ -508,6 +572,11 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         elif outcome.reason == "diverged" or (outcome.poor and max_iter > 1):
             stable = _step_size.stable_step(problem, X, batch_size, rng)
             return _failure(outcome, problem.zero_objective(), eta0, stable)
+        if outcome.reason == "interrupted":
+            return (
+                f"Training interrupted by user after {len(outcome.history)} epochs. "
+                "The model so far is kept."
+            )
         if outcome.reason == "max_iter" and tol is not None:
             return OUT_OF_EPOCHS
         return None
@@ -559,11 +628,8 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
     def _keep(self, outcome, dtype):
         """Copy the state and history of training to attributes."""
         state = outcome.state
-        coef, intercept = state.result()
-        self.coef_ = self._shape_coef(coef.astype(dtype, order="C"))
-        self.intercept_ = intercept.astype(dtype)
-        self.t_ = state.t
-        self.n_iter_ = len(outcome.history)
+        attributes = self._attributes(self.history_, state, outcome.history, dtype)
+        vars(self).update(attributes)
         self.stop_reason_ = outcome.reason
         self._eta = state.eta
         for name in AVERAGING:
@@ -574,23 +640,34 @@ class _BaseGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             self._average_coef = np.ascontiguousarray(state.average_coef)
             self._average_intercept = state.average_intercept
             self._average_from = state.average
-        self._extend_history(outcome.history)
 
-    def _extend_history(self, records):
-        """Append records of epochs to history_, whose time and columns go on."""
-        history = self.history_
-        n_before = len(history.get("objective", ()))
-        elapsed = history["seconds"][-1] if n_before else 0.0
-        for record in records:
-            record["seconds"] += elapsed
-        for key in [*history, *(key for key in records[0] if key not in history)]:
-            column = history.setdefault(key, [np.nan] * n_before)
-            column.extend(record.get(key, np.nan) for record in records)
-        self.loss_curve_ = history["objective"]
+    def _attributes(self, history, state, records, dtype):
+        """Attributes at `state`; records of this call's epochs go into `history`."""
+        coef, intercept = state.result()
+        _extend(history, records)
+        return {
+            "coef_": self._shape_coef(coef.astype(dtype, order="C")),
+            "intercept_": intercept.astype(dtype),
+            "t_": state.t,
+            "n_iter_": len(records),
+            "history_": history,
+            "loss_curve_": history["objective"],
+        }
 
     def _shape_coef(self, coef):
         """`coef_` as users see it."""
         return coef
+
+
+def _extend(history, records):
+    """Append records of epochs to the columns of `history`, whose time goes on."""
+    n_before = len(history.get("objective", ()))
+    elapsed = history["seconds"][-1] if n_before else 0.0
+    for key in dict.fromkeys([*history, *(key for r in records for key in r)]):
+        new = [record.get(key, np.nan) for record in records]
+        if key == "seconds":
+            new = [elapsed + seconds for seconds in new]
+        history.setdefault(key, [np.nan] * n_before).extend(new)
 
 
 def _failure(outcome, zero_objective, eta0, stable_step):
@@ -802,6 +879,12 @@ class GDRegressor(RegressorMixin, _BaseGD):
         with epochs for steps. Needs eta0='auto' and learning_rate='auto', with which it
         is on for 'auto'.
 
+    record : {'epoch', 'update'}, default='epoch'
+        'update' also keeps the objective of the batch of each update, in
+        `update_history_`: 16 bytes an update, of at most 1,000,000. If there are more,
+        those whose number is a multiple of 2 are kept, or of 4, and so on. The model
+        is the same, bit for bit.
+
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
@@ -814,8 +897,10 @@ class GDRegressor(RegressorMixin, _BaseGD):
         Number of updates plus 1.
     eta0_ : float
         The initial step size, of standardised features if `precondition`.
-    stop_reason_ : {'converged', 'max_iter', 'diverged'}
-        Why training ended.
+    stop_reason_ : {'converged', 'max_iter', 'diverged', 'callback', 'interrupted'}
+        Why training ended. A callback (`set_callbacks`, with scikit-learn 1.9 and
+        newer) may end it by returning True, and Ctrl-C does: after the running epoch,
+        with a ConvergenceWarning. A second Ctrl-C is a KeyboardInterrupt.
     batch_size_ : int
         Rows an update.
     loss_curve_ : list of float
@@ -823,8 +908,16 @@ class GDRegressor(RegressorMixin, _BaseGD):
         its update. For solver 'batch', the objective before the epoch.
     history_ : dict of list
         What happened, an entry an epoch: 'objective', 'eta' (its last step size),
-        'n_updates' and 'seconds' (both since the start) and, with early stopping,
-        'validation_score'. `pandas.DataFrame(est.history_)` makes a table of it.
+        'n_updates' and 'seconds' (both since the start); for solver 'batch',
+        'gradient_norm', that of the objective's gradient in coefficients and intercept
+        before the update (with L1, of (w - shrink(w - eta g, eta alpha r)) / eta; none
+        with a number for `eta0` and `precondition`); with early stopping,
+        'validation_score' and 'validation_loss', the mean loss without penalty.
+        `pandas.DataFrame(est.history_)` makes a table of it. `partial_fit` appends.
+    update_history_ : dict of ndarray
+        With record='update', 'update', the numbers of updates, from 1, and 'objective',
+        that of their batches before the update. (The penalty is taken to move linearly
+        from the first to the last update of an epoch.)
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -899,6 +992,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
         average="auto",
         precondition="auto",
         momentum="auto",
+        record="epoch",
     ):
         super().__init__(
             loss=loss,
@@ -924,6 +1018,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
             average=average,
             precondition=precondition,
             momentum=momentum,
+            record=record,
         )
         self.quantile = quantile
 
@@ -1158,6 +1253,12 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         with epochs for steps. Needs eta0='auto' and learning_rate='auto', with which it
         is on for 'auto'.
 
+    record : {'epoch', 'update'}, default='epoch'
+        'update' also keeps the objective of the batch of each update, in
+        `update_history_`: 16 bytes an update, of at most 1,000,000. If there are more,
+        those whose number is a multiple of 2 are kept, or of 4, and so on. The model
+        is the same, bit for bit.
+
     Attributes
     ----------
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
@@ -1172,8 +1273,10 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         Number of updates plus 1.
     eta0_ : float
         The initial step size, of standardised features if `precondition`.
-    stop_reason_ : {'converged', 'max_iter', 'diverged'}
-        Why training ended.
+    stop_reason_ : {'converged', 'max_iter', 'diverged', 'callback', 'interrupted'}
+        Why training ended. A callback (`set_callbacks`, with scikit-learn 1.9 and
+        newer) may end it by returning True, and Ctrl-C does: after the running epoch,
+        with a ConvergenceWarning. A second Ctrl-C is a KeyboardInterrupt.
     batch_size_ : int
         Rows an update.
     loss_curve_ : list of float
@@ -1182,8 +1285,16 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         before the epoch.
     history_ : dict of list
         What happened, an entry an epoch: 'objective', 'eta' (its last step size),
-        'n_updates' and 'seconds' (both since the start) and, with early stopping,
-        'validation_score'. `pandas.DataFrame(est.history_)` makes a table of it.
+        'n_updates' and 'seconds' (both since the start); for solver 'batch',
+        'gradient_norm', that of the objective's gradient in coefficients and intercept
+        before the update (with L1, of (w - shrink(w - eta g, eta alpha r)) / eta; none
+        with a number for `eta0` and `precondition`); with early stopping,
+        'validation_score' and 'validation_loss', the mean loss without penalty.
+        `pandas.DataFrame(est.history_)` makes a table of it. `partial_fit` appends.
+    update_history_ : dict of ndarray
+        With record='update', 'update', the numbers of updates, from 1, and 'objective',
+        that of their batches before the update. (The penalty is taken to move linearly
+        from the first to the last update of an epoch.)
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -1255,6 +1366,7 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         average="auto",
         precondition="auto",
         momentum="auto",
+        record="epoch",
     ):
         super().__init__(
             loss=loss,
@@ -1280,6 +1392,7 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             average=average,
             precondition=precondition,
             momentum=momentum,
+            record=record,
         )
         self.class_weight = class_weight
 

@@ -418,6 +418,7 @@ cdef struct Epoch:
     double* coef_sum            # NULL: no averaging
     double* intercept_sum
     Py_ssize_t average_from
+    double* losses              # mean loss of each update's batch; NULL: not wanted
     # Scratch: predictions and slopes of a batch, or of a block of it.
     double* z
     double* slopes
@@ -597,6 +598,7 @@ cdef double plain_loop(
     cdef Py_ssize_t t, i
     cdef bint fit_intercept = e.fit_intercept
     cdef double* coef = e.coef
+    cdef double* losses = e.losses
     cdef double l2 = e.l2
     cdef double intercept = e.intercept[0]
     cdef double total = 0.0, scale = 1.0, z = 0.0, slope = 0.0, value
@@ -616,6 +618,8 @@ cdef double plain_loop(
             value *= weight[t]
             slope *= weight[t]
         total += value
+        if losses != NULL:
+            losses[t] = value
         scale *= 1.0 - steps[0] * l2
         if scale < MIN_SCALE:
             flush(lazy, e, fmax(0.0, scale), sparse, t)
@@ -657,7 +661,7 @@ cdef double row_loop(
     cdef double* z = e.z
     cdef double* slopes = e.slopes
     cdef Py_ssize_t update, start, stop, t, i, j, k, r
-    cdef double total = 0.0, scale = 1.0, eta, decay, factor, threshold
+    cdef double total = 0.0, scale = 1.0, value, eta, decay, factor, threshold
     cdef const Values* x = values
     cdef const Index* columns = NULL
 
@@ -683,7 +687,10 @@ cdef double row_loop(
                              columns[j], update)
             row_dot(x, columns, n, coef, n_outputs, z + (t - start) * n_outputs)
         predictions(e, stop - start, scale)
-        total += slopes_at(loss, e, start, stop - start)
+        value = slopes_at(loss, e, start, stop - start)
+        total += value
+        if e.losses != NULL:
+            e.losses[update] = value / (stop - start)
 
         if l2 > 0.0:
             decay = 1.0 - eta * l2
@@ -879,15 +886,18 @@ cdef double block_loop(
     cdef Py_ssize_t n_outputs = e.n_outputs
     cdef Py_ssize_t n_features = e.n_features
     cdef Py_ssize_t update, start, stop, j, k
-    cdef double total = 0.0, eta, decay, factor, threshold
+    cdef double total = 0.0, value, eta, decay, factor, threshold
     cdef double* intercept_gradient = gradient + n_outputs * n_features
 
     for update in range(e.n_updates):
         start = update * e.batch_size
         stop = min(start + e.batch_size, e.n_order)
         eta = e.steps[update * e.steps_stride]
-        total += batch_gradient(values, indices, indptr, stride, loss, e, start, stop,
-                                block_size, outputs_at_once, buffer, gradient)
+        value = batch_gradient(values, indices, indptr, stride, loss, e, start, stop,
+                               block_size, outputs_at_once, buffer, gradient)
+        total += value
+        if e.losses != NULL:
+            e.losses[update] = value / (stop - start)
 
         decay = fmax(0.0, 1.0 - eta * e.l2)
         factor = eta / (stop - start)
@@ -1018,6 +1028,8 @@ cdef double metric_plain_loop(
             value *= weight[t]
             slope *= weight[t]
         total += value
+        if e.losses != NULL:
+            e.losses[t] = value
         eta = step_of(metric, e.steps[t * e.steps_stride], value,
                       slope * slope * (products[0] + fit_intercept))
         path += eta
@@ -1074,6 +1086,8 @@ cdef double metric_block_loop(
         total += value
 
         factor = 1.0 / (stop - start)
+        if e.losses != NULL:
+            e.losses[update] = value * factor
         squares = 0.0
         for k in range(n_outputs):
             if e.fit_intercept:
@@ -1237,6 +1251,8 @@ cdef double metric_sparse_loop(
         total += value
 
         factor = 1.0 / (stop - start)
+        if e.losses != NULL:
+            e.losses[update] = value * factor
         n_touched = 0
         if stop - start == 1:
             part = 0.0
@@ -1384,12 +1400,16 @@ cdef class Arguments:
         self.arrays = [order, y, weight, coef_flat, intercept, sum_flat, intercept_sum,
                        buffer]
 
-    cdef void set_steps(self, const double[::1] steps, double l1, double l2):
+    def set_steps(self, const double[::1] steps, double l1, double l2,
+                  double[::1] losses):
+        if losses is not None and losses.shape[0] != self.e.n_updates:
+            raise ValueError("There must be room for the loss of each update.")
+        self.e.losses = pointer(losses)
         self.e.steps = &steps[0]
         self.e.steps_stride = 0 if steps.shape[0] == 1 else 1
         self.e.l1 = l1
         self.e.l2 = l2
-        self.arrays.append(steps)
+        self.arrays += [steps, losses]
 
     cdef double* numbers(self, Py_ssize_t size):
         """Zeros that live as long as this object."""
@@ -1420,6 +1440,7 @@ def run_epoch(
     double[::1] intercept_sum=None,
     Py_ssize_t average_from=0,
     bint by_blocks=False,
+    double[::1] losses=None,
 ):
     """One epoch of updates, in place.
 
@@ -1447,6 +1468,8 @@ def run_epoch(
         are added to them.
     by_blocks : bool
         Use the block kernel instead of the row kernel.
+    losses : ndarray of shape (number of updates,) or None
+        Filled with the mean over each batch of weight times loss, before its update.
 
     Returns
     -------
@@ -1461,7 +1484,7 @@ def run_epoch(
         return 0.0
     a = Arguments(X, order, y, weight, batch_size, coef, intercept, fit_intercept,
                   coef_sum, intercept_sum, by_blocks)
-    a.set_steps(steps, l1, l2)
+    a.set_steps(steps, l1, l2, losses)
     a.e.average_from = average_from
     if by_blocks:
         a.add_blocks(X, intercept.shape[0] * (X.n_features + 1))
@@ -1499,6 +1522,7 @@ def run_metric_epoch(
     Py_ssize_t average_every=1,
     const double[:, ::1] products=None,
     bint by_blocks=False,
+    double[::1] losses=None,
 ):
     """One epoch of updates in the metric of features (x - mean) sqrt(scale).
 
@@ -1506,7 +1530,7 @@ def run_metric_epoch(
 
     Parameters
     ----------
-    X, order, y, weight, batch_size, l1, l2, loss, coef, fit_intercept, by_blocks
+    X, order, y, weight, batch_size, l1, l2, loss, coef, fit_intercept, by_blocks, losses
         As in `run_epoch`.
     steps : ndarray of shape (ceil(len(order) / batch_size),) or (1,)
         Largest step size of each update, or of all.
@@ -1545,7 +1569,7 @@ def run_metric_epoch(
         raise ValueError("There must be a mean and a scale for each feature.")
     a = Arguments(X, order, y, weight, batch_size, coef, intercept, fit_intercept,
                   coef_sum, intercept_sum, by_blocks)
-    a.set_steps(steps, l1, l2)
+    a.set_steps(steps, l1, l2, losses)
     n_values = intercept.shape[0] * X.n_features
     metric.mean = &mean[0]
     metric.scale = &scale[0]
@@ -1708,21 +1732,22 @@ def loss_gradient(
     return total, out[:n_values].reshape(coef.shape, order=X.order), out[n_values:]
 
 
-def constant_loss(
+def total_loss(
     Loss loss,
     const double[:, ::1] y,
     const double[::1] weight,
-    const double[::1] z,
+    const double[:, ::1] z,
 ):
-    """Sum of weight times loss if the predictions of all rows are z, (K,)."""
-    cdef double[::1] slopes = np.empty(z.shape[0])
+    """Sum of weight times loss at predictions z, (n, K), or (1, K) for all rows."""
+    cdef double[::1] slopes = np.empty(z.shape[1])
     cdef double total = 0.0
+    cdef Py_ssize_t stride = 0 if z.shape[0] == 1 else 1
     cdef Py_ssize_t i
     with nogil:
         for i in range(y.shape[0]):
-            total += loss.rows(&y[i, 0], &z[0],
+            total += loss.rows(&y[i, 0], &z[stride * i, 0],
                                &weight[i] if weight is not None else NULL,
-                               &slopes[0], 1, z.shape[0])
+                               &slopes[0], 1, z.shape[1])
     return total
 
 

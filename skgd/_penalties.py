@@ -11,6 +11,11 @@ def strengths(penalty, alpha, l1_ratio):
     return alpha * ratio, alpha * (1.0 - ratio)
 
 
+def shrink(coef, threshold):
+    """Move each coefficient towards zero by `threshold`, and not beyond it."""
+    return np.sign(coef) * np.maximum(np.abs(coef) - threshold, 0.0)
+
+
 def value(coef, l1, l2):
     """Return l1 |W|_1 + l2/2 |W|_F^2."""
     total = 0.0

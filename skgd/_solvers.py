@@ -8,6 +8,7 @@ update and, for "batch", that their order does not matter.
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from skgd import _penalties
 from skgd._kernels import run_epoch
@@ -98,10 +99,13 @@ class Textbook:
     """Epochs of gradient descent with the steps of a schedule, and nothing else.
 
     With `adaptive`, the step is divided by 5 where training would end, until it is
-    very small.
+    very small. `watch` is called with the state between the updates of an epoch, which
+    are then made one at a time.
     """
 
     recovers = False
+    watch = None
+    gradient_norm = None
 
     def __init__(self, problem, state, batch_size, schedule, adaptive=False):
         self.batch_size = batch_size
@@ -112,20 +116,46 @@ class Textbook:
         self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
         self.before = None
 
-    def epoch(self, problem, state, order):
-        """Make an epoch. Returns the objective, a mean over it, and the last step."""
+    def epoch(self, problem, state, order, objectives=None):
+        """Make an epoch. Returns the objective, a mean over it, and the last step.
+
+        The objective of each batch, before its update, is written to `objectives`.
+        """
         self.before = None if self.shuffled else state.copy()
         t, penalty_before = state.t, self.penalty
-        loss, eta = self.run(problem, state, order)
+        loss, eta = self.run(problem, state, order, objectives)
         self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
-        # Mean over the iterates before each update, if the penalty moves linearly.
-        # The loss is such a mean. With one update an epoch, both are exact.
+        # The penalty is taken to move linearly from update to update; that of the
+        # epoch is then the mean. With one update an epoch, both are exact.
         n_updates = state.t - t
-        share = (n_updates - 1) / (2 * n_updates)
-        return loss + penalty_before + (self.penalty - penalty_before) * share, eta
+        growth = self.penalty - penalty_before
+        if objectives is not None:
+            objectives += penalty_before + growth * np.arange(n_updates) / n_updates
+        if self.before is not None:
+            self.gradient_norm = self.norm_of_move(self.before, state, eta)
+        return loss + penalty_before + growth * (n_updates - 1) / (2 * n_updates), eta
 
-    def run(self, problem, state, order):
-        return epoch(problem, state, self.batch_size, self.schedule, order)
+    def run(self, problem, state, order, losses):
+        if self.watch is None:
+            return epoch(problem, state, self.batch_size, self.schedule, order, losses)
+        if order is None:
+            order = np.arange(problem.n_rows)
+        total = 0.0
+        for update, batch in enumerate(gen_batches(len(order), self.batch_size)):
+            if update:
+                self.watch(state)
+            room = None if losses is None else losses[update : update + 1]
+            rows = order[batch]
+            loss, eta = epoch(
+                problem, state, self.batch_size, self.schedule, rows, room
+            )
+            total += loss * len(rows)
+        return total / len(order), eta
+
+    def norm_of_move(self, before, state, eta):
+        """Norm of the gradient mapping: the move of an update divided by its step."""
+        moves = (state.coef - before.coef, state.intercept - before.intercept)
+        return float(np.sqrt(sum(np.vdot(move, move) for move in moves)) / eta)
 
     def evaluated(self, state):
         """The state that the objective of the last epoch belongs to."""
@@ -162,7 +192,7 @@ def best_of(problem, states):
     return states[best], objectives[best]
 
 
-def epoch(problem, state, batch_size, schedule, order=None):
+def epoch(problem, state, batch_size, schedule, order=None, losses=None):
     """Make one pass over the data; update `state` in place.
 
     Parameters
@@ -174,7 +204,9 @@ def epoch(problem, state, batch_size, schedule, order=None):
     schedule : callable
         schedule(t, eta0) -> step sizes.
     order : ndarray of int or None
-        Permutation of the training rows; None visits them as they are.
+        Training rows to visit; None visits all of them as they are.
+    losses : ndarray of shape (n_updates,) or None
+        Filled with the mean loss of each batch.
 
     Returns
     -------
@@ -183,10 +215,10 @@ def epoch(problem, state, batch_size, schedule, order=None):
     eta : float
         The last step size.
     """
-    n_rows = problem.n_rows
+    rows, y, weight = problem.visits(order)
+    n_rows = len(rows)
     n_updates = -(-n_rows // batch_size)
     steps = schedule(np.arange(state.t, state.t + n_updates), state.eta)
-    rows, y, weight = problem.visits(order)
 
     average_from, n_averaged = 0, 0
     if state.average:
@@ -214,6 +246,7 @@ def epoch(problem, state, batch_size, schedule, order=None):
         state.average_intercept,
         average_from,
         by_blocks(problem.X, batch_size, problem.n_outputs),
+        losses,
     )
 
     if n_averaged:

@@ -1,13 +1,18 @@
 """The training loop: epochs, stopping, history and the guard against divergence."""
 
+import signal
+import threading
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
 from skgd import _penalties, _solvers
-from skgd._kernels import Rows, constant_loss, run_epoch
+from skgd._kernels import Rows, run_epoch, total_loss
 from skgd._losses import Loss
+
+# More updates than this are thinned out in their record.
+RECORDED_UPDATES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ class Problem:
     def constant_objective(self, intercept=None):
         """The objective at W = 0, with the best intercept if none is given."""
         intercept = self.constant() if intercept is None else intercept
-        return constant_loss(self.loss, self.y, self.weight, intercept) / self.n_rows
+        z = np.asarray(intercept)[None]
+        return total_loss(self.loss, self.y, self.weight, z) / self.n_rows
 
     def zero_objective(self):
         """The objective at W = 0, b = 0."""
@@ -135,9 +141,9 @@ class State:
 class Outcome:
     """How training ended.
 
-    `state` is the one to keep. `reason` is "max_iter", "converged" or "diverged";
-    `poor` says that the objective ended well above that of W = 0, b = 0. `history`
-    has one dict an epoch.
+    `state` is the one to keep. `reason` is "max_iter", "converged", "diverged",
+    "callback" or "interrupted"; `poor` says that the objective ended well above that of
+    W = 0, b = 0. `history` has one dict an epoch.
     """
 
     state: State
@@ -158,6 +164,9 @@ def train(
     score=None,
     largest=np.inf,
     verbose=0,
+    updates=None,
+    tasks=None,
+    watch=None,
 ):
     """Run epochs until the objective, or the validation score, stops improving.
 
@@ -180,11 +189,18 @@ def train(
     shuffle : Generator or None
         Source of the order of rows; None keeps their order.
     score : callable or None
-        score(state) -> validation score. The best state is kept, not the last.
+        score(state) -> validation score and loss. The state with the best score is
+        kept, not the last.
     largest : float
         Largest value of a coefficient that its final dtype can hold.
     verbose : int
         1 prints a line an epoch.
+    updates : UpdateRecord or None
+        Takes the objective of each update's batch.
+    tasks : FitTasks or None
+        What scikit-learn's callbacks are told of each epoch, and may end it with.
+    watch : callable or None
+        watch(state) is called after each epoch and, where the method can, each update.
 
     Returns
     -------
@@ -193,31 +209,52 @@ def train(
     initial = state.copy()
     progress = _Progress(initial, tol, by_score=score is not None, method=method)
     history, reason = [], "max_iter"
+    method.watch = watch
     start = perf_counter()
 
     # Overflow is what divergence looks like; it is looked for after each epoch.
     quiet = np.errstate(over="ignore", under="ignore", invalid="ignore")
-    with quiet, _solvers.Orders(shuffle, problem.n_rows) as orders:
+    with (
+        quiet,
+        _solvers.Orders(shuffle, problem.n_rows) as orders,
+        _Interrupt(max_iter > 1) as interrupt,
+    ):
         for _ in range(max_iter):
+            if tasks is not None:
+                tasks.begin()
             order = orders.draw() if shuffle is not None and method.shuffled else None
-            objective, eta = method.epoch(problem, state, order)
+            first = state.t
+            objectives = None
+            if updates is not None:
+                objectives = np.empty(-(-problem.n_rows // method.batch_size))
+            objective, eta = method.epoch(problem, state, order, objectives)
+            if updates is not None:
+                updates.add(first, objectives)
             record = {
                 "objective": objective,
                 "eta": eta,
                 "n_updates": state.t - 1,
                 "seconds": perf_counter() - start,
             }
+            if method.gradient_norm is not None:
+                record["gradient_norm"] = method.gradient_norm
             history.append(record)
-            if not method.recovers and not (
-                np.isfinite(objective) and state.within(largest)
-            ):
-                reason = "diverged"
-                break
-            if score is not None:
-                record["validation_score"] = score(state)
+            sane = np.isfinite(objective) and state.within(largest)
+            diverged = not (sane or method.recovers)
+            if score is not None and not diverged:
+                record["validation_score"], record["validation_loss"] = score(state)
             if verbose:
                 print(_line(len(history), record))
+            if watch is not None:
+                watch(state)
+            stopped = tasks is not None and tasks.end(state if sane else None, history)
+            if diverged:
+                reason = "diverged"
+                break
             progress.update(state if score else method.evaluated(state), record)
+            if stopped or interrupt.caught:
+                reason = "callback" if stopped else "interrupted"
+                break
             if progress.epochs_without_gain >= n_iter_no_change:
                 if not method.lower(state):
                     reason = "converged"
@@ -267,11 +304,65 @@ class _Progress:
             self.epochs_without_gain += 1
 
 
+class UpdateRecord:
+    """Number of each update and the objective of its batch, at most `size` of them.
+
+    If there are more, those whose number is a multiple of 2 are kept, or of 4, ...
+    """
+
+    def __init__(self, update=(), objective=(), size=RECORDED_UPDATES):
+        self.update = np.asarray(update, dtype=np.int64)
+        self.objective = np.asarray(objective, dtype=np.float64)
+        self.size = size
+
+    def add(self, first, objectives):
+        """Record the updates from number `first` on."""
+        last = first + len(objectives) - 1
+        every = 1
+        while last // every > self.size:
+            every *= 2
+        self.update = np.append(self.update, np.arange(first, last + 1))
+        self.objective = np.append(self.objective, objectives)
+        if every > 1:
+            kept = self.update % every == 0
+            self.update, self.objective = self.update[kept], self.objective[kept]
+
+
+class _Interrupt:
+    """Ctrl-C, which waits for the running epoch to end; a second one does not."""
+
+    def __init__(self, wanted):
+        # Signals reach the main thread only, and another handler may be there.
+        self.installed = (
+            wanted
+            and threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        self.caught = False
+
+    def __enter__(self):
+        if self.installed:
+            signal.signal(signal.SIGINT, self.catch)
+        return self
+
+    def __exit__(self, *exception):
+        if self.installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def catch(self, signum, frame):
+        if self.caught:
+            raise KeyboardInterrupt
+        self.caught = True
+
+
 def _line(epoch, record):
     line = (
         f"epoch {epoch:4d}  objective {record['objective']:12.6g}  "
-        f"step {record['eta']:9.3g}  {record['seconds']:8.2f} s"
+        f"step {record['eta']:9.3g}  {record['seconds']:9.3f} s"
     )
     if "validation_score" in record:
-        line += f"  validation score {record['validation_score']:8.4f}"
+        line += (
+            f"  validation score {record['validation_score']:8.4f}"
+            f"  loss {record['validation_loss']:10.6g}"
+        )
     return line

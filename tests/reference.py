@@ -12,23 +12,23 @@ def objective(W, b, X, Y, s, loss, l1, l2):
 
 
 def epoch(W, b, X, Y, s, order, batch_size, steps, loss, l1, l2, fit_intercept=True):
-    """One epoch. Returns the iterates after each update and the sum of losses before.
+    """One epoch. Returns the iterates after each update, and its batch's loss before.
 
     X is (n, p), Y (n, K), s (n,), W (K, p), b (K,). `order` lists the rows to visit.
     """
-    iterates, total = [], 0.0
+    iterates, losses = [], []
     for update, eta in enumerate(steps):
         batch = order[update * batch_size : (update + 1) * batch_size]
         x = X[batch].astype(np.float64)
         values, slopes = loss(Y[batch], x @ W.T + b)
-        total += (s[batch, None] * values).sum()
+        losses.append((s[batch, None] * values).sum())
         R = s[batch, None] * slopes
         W = max(0.0, 1 - eta * l2) * W - eta * (R.T @ x) / len(batch)
         W = np.sign(W) * np.maximum(np.abs(W) - eta * l1, 0.0)
         if fit_intercept:
             b = b - eta * R.mean(axis=0)
         iterates.append((W, b))
-    return iterates, total
+    return iterates, np.array(losses)
 
 
 def average(iterates):
@@ -42,12 +42,12 @@ def metric_epoch(
 ):  # fmt: skip
     """One epoch in the metric of features (x - mean) sqrt(scale).
 
-    Returns W, c, their averages and the sum of losses before updates. With `lazy`,
-    a feature is penalised when a row of the next batch holds it.
+    Returns W, c, their averages and the losses of batches before their updates. With
+    `lazy`, a feature is penalised when a row of the next batch holds it.
     """
     W, c, n_updates = W.copy(), c.copy(), len(steps)
     path, seen = 0.0, np.zeros(W.shape[1])
-    total, averages, weights = 0.0, [], []
+    losses, averages, weights = [], [], []
 
     def penalise(features):
         step = scale * (path - seen) * features
@@ -62,7 +62,7 @@ def metric_epoch(
         x = X[batch].astype(np.float64) - mean
         values, slopes = loss(Y[batch], x @ W.T + c)
         values, R = s[batch, None] * values, s[batch, None] * slopes
-        total += values.sum()
+        losses.append(values.sum())
         G, r = R.T @ x / len(batch), R.mean(axis=0) * fit_intercept
         norm = (scale * G**2).sum() + (r**2).sum()
         f = values.sum() / len(batch)
@@ -78,4 +78,4 @@ def metric_epoch(
             weights.append(((update + 1) / n_updates) ** 3)
             averages.append((W.copy(), c.copy()))
     average = [np.average([a[i] for a in averages], 0, weights) for i in (0, 1)]
-    return W, c, *average, total
+    return W, c, *average, np.array(losses)

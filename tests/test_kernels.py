@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 import reference
 from skgd._kernels import (
     Rows,
-    constant_loss,
     feature_moments,
     loss_gradient,
     row_products,
     run_epoch,
     run_metric_epoch,
+    total_loss,
 )
 from skgd._losses import (
     CLASSIFICATION_LOSSES,
@@ -73,6 +73,10 @@ def run(
     return W, b, total, kwargs.get("coef_sum"), kwargs.get("intercept_sum")
 
 
+def batches(order, batch_size):
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
 def assert_close(actual, desired, tolerance=1e-12):
     np.testing.assert_allclose(actual, desired, rtol=tolerance, atol=tolerance)
 
@@ -98,7 +102,7 @@ def test_epoch_equals_reference(
     for batch_size in (1, 4, n):
         n_updates = -(-len(order) // batch_size)
         steps = 0.1 / np.arange(1, n_updates + 1) ** 0.5
-        iterates, total = reference.epoch(
+        iterates, losses = reference.epoch(
             W,
             b,
             X,
@@ -123,6 +127,7 @@ def test_epoch_equals_reference(
                         intercept_sum=np.zeros_like(b),
                         average_from=average_from,
                     )
+                means = np.empty(n_updates)
                 W1, b1, total1, W_sum, b_sum = run(
                     stored(X, storage),
                     Y,
@@ -137,11 +142,14 @@ def test_epoch_equals_reference(
                     b,
                     intercept,
                     by_blocks=by_blocks,
+                    losses=means,
                     **sums,
                 )
                 assert_close(W1, iterates[-1][0])
                 assert_close(b1, iterates[-1][1])
-                assert_close(total1, total)
+                assert_close(total1, losses.sum())
+                sizes = [len(part) for part in batches(order, batch_size)]
+                assert_close(means, losses / sizes)
                 if averaging:
                     assert_close(W_sum / (n_updates - average_from), averages[0])
                     assert_close(b_sum / (n_updates - average_from), averages[1])
@@ -192,7 +200,7 @@ def test_any_layout_equals_reference(
     steps = np.full(-(-n // batch_size), eta / p)
     l1, l2 = PENALTIES[penalty]
     loss = LOSSES["huber"]
-    iterates, total = reference.epoch(
+    iterates, losses = reference.epoch(
         W, b, X, Y, np.ones(n), order, batch_size, steps, loss.value_and_slope, l1, l2
     )
     if layout == "F":
@@ -215,7 +223,7 @@ def test_any_layout_equals_reference(
     )  # fmt: skip
     assert_close(W1, iterates[-1][0], 1e-11)
     assert_close(b1, iterates[-1][1], 1e-11)
-    assert_close(total1, total, 1e-11)
+    assert_close(total1, losses.sum(), 1e-11)
     averages = reference.average(iterates)
     assert_close(W_sum / len(steps), averages[0], 1e-11)
     assert_close(b_sum / len(steps), averages[1], 1e-11)
@@ -302,7 +310,7 @@ def test_batches_of_several_blocks(p, n_outputs):
     X, Y, W, b, rng = make_data(n, p, n_outputs)
     loss = LOSSES["squared_error"]
     args = (rng.permutation(n), 1700, np.full(2, 1e-3))
-    iterates, total = reference.epoch(
+    iterates, losses = reference.epoch(
         W, b, X, Y, np.ones(n), *args, loss.value_and_slope, 0.01, 0.1
     )
     for storage in STORAGES:
@@ -311,7 +319,7 @@ def test_batches_of_several_blocks(p, n_outputs):
         )
         assert_close(W1, iterates[-1][0], 1e-10)
         assert_close(b1, iterates[-1][1], 1e-10)
-        assert_close(total1, total, 1e-10)
+        assert_close(total1, losses.sum(), 1e-10)
 
 
 def test_nan_is_not_hidden_by_the_threshold():
@@ -326,13 +334,14 @@ def test_nan_is_not_hidden_by_the_threshold():
             assert np.isnan(W1[0, 0])
 
 
-def test_constant_loss():
+def test_total_loss():
     X, Y, W, b, rng = make_data(n_outputs=2)
     s = rng.random(len(X))
     for loss in (LOSSES["squared_error"], LOSSES["huber"]):
-        values, _ = loss.value_and_slope(Y, np.zeros_like(Y))
-        want = (s[:, None] * values).sum()
-        assert_close(constant_loss(loss, Y, s, np.zeros(2)), want)
+        for Z in (X @ W.T + b, rng.normal(size=(1, 2))):
+            values, _ = loss.value_and_slope(Y, np.broadcast_to(Z, Y.shape).copy())
+            assert_close(total_loss(loss, Y, s, Z), (s[:, None] * values).sum())
+            assert_close(total_loss(loss, Y, None, Z), values.sum())
 
 
 @pytest.mark.parametrize("column", [-1, 7, 100])
@@ -397,7 +406,7 @@ def test_metric_epoch_equals_reference(loss, penalty, storage, n_outputs):
             n_updates = -(-len(order) // batch_size)
             steps = 0.2 / np.arange(1, n_updates + 1) ** 0.5
             lazy = storage != "dense" and not by_blocks
-            want = reference.metric_epoch(
+            *want, losses = reference.metric_epoch(
                 W, c, x, Y, s, order, batch_size, steps, function.value_and_slope, l1,
                 l2, mean, scale, intercept, cut, patience, every, lazy,
             )  # fmt: skip
@@ -407,12 +416,16 @@ def test_metric_epoch_equals_reference(loss, penalty, storage, n_outputs):
             products = None
             if storage == "dense":
                 products = row_products(rows, mean, scale)
+            means = np.empty(n_updates)
             total, weight_sum = run_metric_epoch(
                 rows, order, Y[order], s[order] if weighted else None, batch_size,
                 steps, l1, l2, function, coef, centred, intercept, mean, scale,
-                coef_sum, centred_sum, patience, cut, every, products, by_blocks,
+                coef_sum, centred_sum, patience, cut, every, products, by_blocks, means,
             )  # fmt: skip
-            got = coef, centred, coef_sum / weight_sum, centred_sum / weight_sum, total
+            sizes = np.diff(np.arange(n_updates + 1) * len(order) // n_updates)
+            got = coef, centred, coef_sum / weight_sum, centred_sum / weight_sum, means
+            want.append(losses / sizes)
+            assert_close(total, losses.sum(), 1e-6 if lazy and (l1 or l2) else 1e-10)
             tolerance = 1e-6 if lazy and (l1 or l2) else 1e-10
             for a, b in zip(got, want, strict=True):
                 assert_close(a, b, tolerance)
