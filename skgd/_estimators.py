@@ -281,12 +281,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         watch=None,
     ):
         """`fit`, but for what surrounds it. Returns what to warn of, or None."""
-        self._check_parameters()
-        X, y, sample_weight = self._check_data(X, y, sample_weight)
-        rows = _positive(sample_weight)
-        self._learn_targets(y if rows is None else y[rows])
-        rows, score = self._validation(X, y, sample_weight, rows, *validation)
-        problem = self._problem(X, y, sample_weight, rows, normalize=True)
+        problem, X, score = self._prepare(X, y, sample_weight, validation)
         if self.warm_start and hasattr(self, "coef_"):
             coef_init = _dense(self.coef_) if coef_init is None else coef_init
             intercept_init = (
@@ -296,6 +291,16 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         return self._train(
             problem, state, X, self.max_iter, self.tol, score, tasks=tasks, watch=watch
         )
+
+    def _prepare(self, X, y, sample_weight=None, validation=(None, None, None)):
+        """The problem that `fit` solves, X validated, and what judges a state."""
+        self._check_parameters()
+        X, y, sample_weight = self._check_data(X, y, sample_weight)
+        rows = _positive(sample_weight)
+        self._learn_targets(y if rows is None else y[rows])
+        rows, score = self._validation(X, y, sample_weight, rows, *validation)
+        problem = self._problem(X, y, sample_weight, rows, normalize=True)
+        return problem, X, score
 
     def _partial_fit(self, X, y, sample_weight, first):
         """One epoch over the rows given; `first` says that there is no state yet."""
@@ -557,10 +562,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         )
         self._keep(outcome, X.dtype)
         if updates is not None:
-            self.update_history_ = {
-                "update": updates.update,
-                "objective": updates.objective,
-            }
+            self.update_history_ = updates.columns()
         self.eta0_ = eta0
         self.batch_size_ = batch_size
         vars(self).pop("_measured", None)

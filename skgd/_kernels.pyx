@@ -1530,7 +1530,7 @@ def run_metric_epoch(
 
     Parameters
     ----------
-    X, order, y, weight, batch_size, l1, l2, loss, coef, fit_intercept, by_blocks, losses
+    X, order, y, weight, batch_size, l1, l2, loss, coef, fit_intercept, by_blocks
         As in `run_epoch`.
     steps : ndarray of shape (ceil(len(order) / batch_size),) or (1,)
         Largest step size of each update, or of all.
@@ -1550,6 +1550,8 @@ def run_metric_epoch(
     products : ndarray of shape (n, 2) or None
         What `row_products` returns. Needed for batches of one row of a dense X and
         one output.
+    losses : ndarray of shape (number of updates,) or None
+        As in `run_epoch`.
 
     Returns
     -------

@@ -311,21 +311,29 @@ class UpdateRecord:
     """
 
     def __init__(self, update=(), objective=(), size=RECORDED_UPDATES):
-        self.update = np.asarray(update, dtype=np.int64)
-        self.objective = np.asarray(objective, dtype=np.float64)
+        self.update = [np.asarray(update, dtype=np.int64)]
+        self.objective = [np.asarray(objective, dtype=np.float64)]
         self.size = size
+        self.every = 1
 
     def add(self, first, objectives):
         """Record the updates from number `first` on."""
         last = first + len(objectives) - 1
-        every = 1
-        while last // every > self.size:
-            every *= 2
-        self.update = np.append(self.update, np.arange(first, last + 1))
-        self.objective = np.append(self.objective, objectives)
-        if every > 1:
-            kept = self.update % every == 0
-            self.update, self.objective = self.update[kept], self.objective[kept]
+        while last // self.every > self.size:
+            self.every *= 2
+            (update, objective) = self.columns().values()
+            kept = update % self.every == 0
+            self.update, self.objective = [update[kept]], [objective[kept]]
+        start = first + -first % self.every
+        self.update.append(np.arange(start, last + 1, self.every))
+        self.objective.append(objectives[start - first :: self.every])
+
+    def columns(self):
+        """The record as one array each."""
+        return {
+            "update": np.concatenate(self.update),
+            "objective": np.concatenate(self.objective),
+        }
 
 
 class _Interrupt:

@@ -1,0 +1,586 @@
+"""Displays: curves of the objective, and paths of descent on its contours."""
+
+import warnings
+from itertools import cycle
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+from skgd._estimators import _BaseGD
+from skgd._training import State
+
+# Colours of different lightness and lines of different kinds, to be told apart in grey.
+STYLES = (
+    {"color": "#0b3c6f", "linestyle": "-"},
+    {"color": "#e07b00", "linestyle": "--"},
+    {"color": "#2e8b57", "linestyle": "-."},
+    {"color": "#b5446e", "linestyle": ":"},
+    {"color": "#555555", "linestyle": (0, (6, 1, 1, 1, 1, 1))},
+    {"color": "#38a3c9", "linestyle": (0, (8, 2))},
+)
+X_AXES = {"epoch": "Epoch", "update": "Update", "second": "Seconds"}
+
+# What the objective depends on, among parameters.
+OBJECTIVE = (
+    "loss", "penalty", "alpha", "l1_ratio", "fit_intercept", "epsilon", "quantile",
+    "class_weight", "early_stopping", "validation_fraction",
+)  # fmt: skip
+
+
+def _named(estimators, names):
+    """Estimators and their names, which may be the keys of a dict."""
+    if hasattr(estimators, "items"):
+        if names is not None:
+            raise ValueError("names are the keys of estimators if that is a dict.")
+        names, estimators = zip(*estimators.items(), strict=True)
+    estimators = list(estimators)
+    if names is None:
+        names = [type(_last_step(estimator)).__name__ for estimator in estimators]
+        if len(set(names)) < len(names):
+            names = [f"{name} {i}" for i, name in enumerate(names)]
+    if len(names) != len(estimators):
+        raise ValueError(
+            f"{len(names)} names are given for {len(estimators)} estimators."
+        )
+    return estimators, [str(name) for name in names]
+
+
+def _last_step(estimator):
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
+class LossCurveDisplay:
+    """The objective of one or several fitted estimators as training went on.
+
+    Make one by :meth:`from_estimator` or :meth:`from_estimators`.
+
+    Parameters
+    ----------
+    histories : list of dict
+        The `history_` of each estimator.
+    names : list of str
+        Their names in the legend.
+    update_histories : list of (dict or None), default=None
+        The `update_history_` of each estimator.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curves.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    lines_ : list of matplotlib Line2D
+        The objective of each estimator.
+    validation_lines_ : list of (matplotlib Line2D or None)
+        The validation loss of each estimator fitted with early stopping.
+    update_lines_ : list of (matplotlib Line2D or None)
+        The objective of each update, of estimators with record='update'.
+    best_ : list of (matplotlib Line2D or None)
+        The marks at the best epochs.
+
+    See Also
+    --------
+    DescentPathDisplay : The way of the coefficients.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from skgd import GDClassifier, LossCurveDisplay
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> models = {
+    ...     solver: GDClassifier(solver=solver, random_state=0).fit(X, y)
+    ...     for solver in ("batch", "sgd")
+    ... }
+    >>> display = LossCurveDisplay.from_estimators(models, x="update")
+    >>> display.ax_.get_xlabel()
+    'Update'
+    """
+
+    def __init__(self, *, histories, names, update_histories=None):
+        self.histories = histories
+        self.names = names
+        self.update_histories = update_histories
+
+    @classmethod
+    def from_estimator(cls, estimator, *, name=None, ax=None, **kwargs):
+        """Draw the curve of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : GDRegressor, GDClassifier or Pipeline that ends in one
+            A fitted estimator.
+        name : str, default=None
+            Its name in the legend; the name of its class if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs
+            Further arguments of :meth:`plot`.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+        """
+        names = None if name is None else [name]
+        return cls.from_estimators([estimator], names=names, ax=ax, **kwargs)
+
+    @classmethod
+    def from_estimators(cls, estimators, *, names=None, ax=None, **kwargs):
+        """Draw the curves of several fitted estimators.
+
+        Parameters
+        ----------
+        estimators : list or dict of estimators
+            Fitted estimators, or pipelines that end in one. Keys of a dict are names.
+        names : list of str, default=None
+            Their names in the legend.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs
+            Further arguments of :meth:`plot`.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If an estimator is not fitted.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimators")
+        estimators, names = _named(estimators, names)
+        models = [_last_step(estimator) for estimator in estimators]
+        for model in models:
+            check_is_fitted(model, "history_")
+        display = cls(
+            histories=[model.history_ for model in models],
+            names=names,
+            update_histories=[getattr(m, "update_history_", None) for m in models],
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(
+        self,
+        ax=None,
+        *,
+        x="epoch",
+        yscale="log",
+        optimum=0.0,
+        validation=True,
+        mark_best=True,
+        line_kw=None,
+    ):
+        """Draw the curves.
+
+        The objective of an epoch is drawn at its end. It is the mean over the epoch's
+        batches; for solver 'batch', it is that before the update.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        x : {'epoch', 'update', 'second'}, default='epoch'
+            What to draw against. With 'update', the objective of each update's batch
+            is drawn as well, thinly, if it was recorded (record='update').
+        yscale : {'log', 'linear'}, default='log'
+            Scale of the objective.
+        optimum : float, default=0.0
+            Subtracted from the objective and the validation loss: on a logarithmic
+            scale, the distance from the optimum tells methods apart.
+        validation : bool, default=True
+            Whether to draw the validation loss, of estimators with early stopping.
+        mark_best : bool, default=True
+            Whether to mark the best epoch: that of the best validation score, or of
+            the lowest objective.
+        line_kw : dict, default=None
+            Arguments of `Axes.plot` for the curves.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        if x not in X_AXES:
+            raise ValueError(f"x must be one of {set(X_AXES)}. Got {x!r} instead.")
+        if ax is None:
+            _, ax = plt.subplots()
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_, self.validation_lines_ = [], []
+        self.update_lines_, self.best_ = [], []
+        updates = self.update_histories or [None] * len(self.histories)
+        for history, name, recorded, style in zip(
+            self.histories, self.names, updates, cycle(STYLES), strict=False
+        ):
+            style = {**style, "linewidth": 1.8, **(line_kw or {})}
+            at = _positions(history, x)
+            objective = np.asarray(history["objective"]) - optimum
+            self.update_lines_.append(None)
+            if x == "update" and recorded is not None:
+                (self.update_lines_[-1],) = ax.plot(
+                    recorded["update"], recorded["objective"] - optimum,
+                    color=style["color"], alpha=0.35, linewidth=0.6, zorder=1.5,
+                )  # fmt: skip
+            # A curve of one epoch is a point.
+            marker = "o" if len(at) == 1 else None
+            self.lines_ += ax.plot(at, objective, marker=marker, label=name, **style)
+            self.validation_lines_.append(None)
+            loss = history.get("validation_loss")
+            if validation and loss is not None:
+                (self.validation_lines_[-1],) = ax.plot(
+                    at, np.asarray(loss) - optimum, label=f"{name}, validation loss",
+                    **{**style, "linewidth": 0.9, "marker": "x", "markersize": 5},
+                    markevery=max(1, len(at) // 12),
+                )  # fmt: skip
+            self.best_.append(None)
+            best = _best_epoch(history)
+            if mark_best and best is not None:
+                (self.best_[-1],) = ax.plot(
+                    at[best], objective[best], marker="*", markersize=11,
+                    color=style["color"], markeredgecolor="black", linestyle="none",
+                    zorder=3,
+                )  # fmt: skip
+        if x == "epoch":
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_yscale(yscale)
+        ax.set_xlabel(X_AXES[x])
+        label = "Objective"
+        if any(line is not None for line in self.validation_lines_):
+            label = "Objective, validation loss"
+        ax.set_ylabel(label + (" - optimum" if optimum else ""))
+        ax.grid(alpha=0.3)
+        ax.legend()
+        return self
+
+
+def _positions(history, x):
+    if x == "epoch":
+        return np.arange(1, len(history["objective"]) + 1)
+    return np.asarray(history["n_updates" if x == "update" else "seconds"])
+
+
+def _best_epoch(history):
+    """Index of the best epoch; None if no objective is finite."""
+    values = -np.asarray(history["objective"])
+    if "validation_score" in history:
+        values = np.asarray(history["validation_score"])
+    values = np.where(np.isfinite(values), values, -np.inf)
+    best = int(np.argmax(values))
+    return best if np.isfinite(values[best]) else None
+
+
+class DescentPathDisplay:
+    """The paths of two coefficients on the contours of the objective.
+
+    Make one by :meth:`from_estimator` or :meth:`from_estimators`, which fit clones.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n_grid,)
+        Values of the first and of the second coefficient.
+    objective : ndarray of shape (n_grid, n_grid)
+        The objective: `objective[i, j]` is that at `y[i]` and `x[j]`.
+    paths : list of ndarray of shape (n_points, 2)
+        The path of each estimator, from its start.
+    names : list of str
+        Their names in the legend.
+    labels : tuple of two str
+        Names of the coefficients.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the paths.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    contours_ : matplotlib QuadContourSet
+        The contours.
+    lines_ : list of matplotlib Line2D
+        The path of each estimator.
+
+    See Also
+    --------
+    LossCurveDisplay : The objective as training goes on.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from skgd import DescentPathDisplay, GDRegressor
+    >>> X, y = make_regression(200, 2, noise=20.0, random_state=0)
+    >>> models = {
+    ...     solver: GDRegressor(
+    ...         solver=solver, eta0=0.1, max_iter=5, tol=None, random_state=0
+    ...     )
+    ...     for solver in ("batch", "minibatch")
+    ... }
+    >>> display = DescentPathDisplay.from_estimators(models, X, y)
+    >>> [len(path) for path in display.paths]
+    [6, 36]
+    """
+
+    def __init__(self, *, x, y, objective, paths, names, labels):
+        self.x = x
+        self.y = y
+        self.objective = objective
+        self.paths = paths
+        self.names = names
+        self.labels = labels
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, name=None, ax=None, **kwargs):
+        """Fit a clone of an estimator and draw its path.
+
+        Parameters
+        ----------
+        estimator : GDRegressor or GDClassifier
+            The estimator, whose parameters alone count.
+        X, y : array-like
+            Training data.
+        name : str, default=None
+            Its name in the legend; the name of its class if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs
+            Further arguments of :meth:`from_estimators`.
+
+        Returns
+        -------
+        display : DescentPathDisplay
+        """
+        names = None if name is None else [name]
+        return cls.from_estimators([estimator], X, y, names=names, ax=ax, **kwargs)
+
+    @classmethod
+    def from_estimators(
+        cls,
+        estimators,
+        X,
+        y,
+        *,
+        names=None,
+        coefficients=(0, 1),
+        coef_init=None,
+        intercept_init=None,
+        sample_weight=None,
+        grid_resolution=50,
+        limits=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Fit clones of estimators from the same start and draw their paths.
+
+        With a number for `eta0` and no `precondition`, a path has a point for each
+        update; else it has one for each epoch, that of the model `fit` would return
+        after it.
+
+        Parameters
+        ----------
+        estimators : list or dict of GDRegressor or GDClassifier
+            Estimators of the same objective, whose parameters alone count. Keys of a
+            dict are names.
+        X, y : array-like
+            Training data: one target or two classes.
+        names : list of str, default=None
+            Names in the legend.
+        coefficients : tuple of two of int, str or 'intercept', default=(0, 1)
+            The coefficients to draw, by number or name of the feature. The others,
+            if any, have the values of the best end of a path wherever the contours
+            are drawn, which therefore are a section through it.
+        coef_init : array-like of shape (n_features,), default=None
+            Coefficients to start from; zeros if None.
+        intercept_init : array-like of shape (1,), default=None
+            Intercept to start from; zero if None.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        grid_resolution : int, default=50
+            Points of the grid along each axis. For each of its points, the objective
+            is evaluated on all rows.
+        limits : tuple of two pairs of float, default=None
+            Smallest and largest value of each coefficient. None: what holds the paths.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs
+            Further arguments of :meth:`plot`.
+
+        Returns
+        -------
+        display : DescentPathDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If the estimators minimise different objectives, if there are several
+            outputs or if there is no such coefficient.
+
+        Warns
+        -----
+        ConvergenceWarning
+            As `fit`.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimators")
+        estimators, names = _named(estimators, names)
+        models = [clone(estimator) for estimator in estimators]
+        for model in models:
+            if not isinstance(model, _BaseGD):
+                raise TypeError(
+                    "estimators must be of GDRegressor or GDClassifier. Got "
+                    f"{type(model).__name__} instead."
+                )
+            if _objective_of(model) != _objective_of(models[0]):
+                raise ValueError(
+                    "The estimators must minimise the same objective: the same "
+                    f"{', '.join(OBJECTIVE)}, as far as they have them."
+                )
+        problem, *_ = clone(estimators[0])._prepare(X, y, sample_weight)
+        if problem.n_outputs > 1:
+            raise ValueError("There must be one target, or two classes.")
+        n_features = problem.X.n_features
+        if coef_init is None:
+            coef_init = np.zeros(n_features)
+        if intercept_init is None:
+            intercept_init = np.zeros(1)
+
+        paths, best, least = [], None, np.inf
+        for model in models:
+            path = _Path()
+            complaint = model._fit(
+                X, y, sample_weight, coef_init=coef_init,
+                intercept_init=intercept_init, watch=path.add,
+            )  # fmt: skip
+            if complaint:
+                warnings.warn(complaint, ConvergenceWarning, stacklevel=2)
+            columns, labels = _columns(model, coefficients)
+            start = np.append(coef_init, intercept_init)
+            paths.append(np.array([start, *path.points])[:, columns])
+            end = np.append(model.coef_, model.intercept_).astype(np.float64)
+            objective = problem.objective(_state(end, problem))
+            if objective < least:
+                best, least = end, objective
+
+        if limits is None:
+            limits = _limits(np.concatenate(paths))
+        x, y = (np.linspace(*ends, grid_resolution) for ends in limits)
+        grid = np.empty((len(y), len(x)))
+        point = best.copy()
+        for i, second in enumerate(y):
+            for j, first in enumerate(x):
+                point[columns] = first, second
+                grid[i, j] = problem.objective(_state(point, problem))
+        display = cls(x=x, y=y, objective=grid, paths=paths, names=names, labels=labels)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax=None, *, levels=12, contour_kw=None, line_kw=None):
+        """Draw contours and paths.
+
+        A dot is the start, a square the end of a path.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        levels : int or array-like, default=12
+            Number of contours, whose distances from the least objective of the grid
+            grow geometrically; or their objectives.
+        contour_kw : dict, default=None
+            Arguments of `Axes.contour`.
+        line_kw : dict, default=None
+            Arguments of `Axes.plot` for the paths.
+
+        Returns
+        -------
+        display : DescentPathDisplay
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots()
+        self.ax_, self.figure_ = ax, ax.figure
+        if np.ndim(levels) == 0:
+            least, most = self.objective.min(), self.objective.max()
+            levels = least + (most - least) * np.geomspace(2e-3, 1.0, levels)
+        contour_kw = {"colors": "0.75", "linewidths": 0.8, **(contour_kw or {})}
+        self.contours_ = ax.contour(
+            self.x, self.y, self.objective, levels=levels, **contour_kw
+        )
+        self.lines_ = []
+        for path, name, style in zip(
+            self.paths, self.names, cycle(STYLES), strict=False
+        ):
+            style = {**style, "linewidth": 1.4, **(line_kw or {})}
+            marker = "." if len(path) <= 200 else None
+            self.lines_ += ax.plot(*path.T, marker=marker, label=name, **style)
+            ends = {"color": style["color"], "markeredgecolor": "black", "zorder": 4}
+            ax.plot(*path[-1], marker="s", **ends)
+            ax.plot(*path[0], marker="o", **{**ends, "color": "white"})
+        ax.set(
+            xlabel=self.labels[0], ylabel=self.labels[1],
+            xlim=(self.x[0], self.x[-1]), ylim=(self.y[0], self.y[-1]),
+        )  # fmt: skip
+        ax.legend()
+        return self
+
+
+class _Path:
+    """The coefficients, and behind them the intercept, of one output."""
+
+    def __init__(self):
+        self.points = []
+
+    def add(self, state):
+        coef, intercept = state.result()
+        self.points.append(np.append(coef[0], intercept))
+
+
+def _objective_of(model):
+    parameters = model.get_params()
+    return type(model), [parameters.get(name) for name in OBJECTIVE]
+
+
+def _state(point, problem):
+    coef = np.array(point[None, :-1], order=problem.X.order)
+    return State(coef, point[-1:].copy())
+
+
+def _columns(model, coefficients):
+    """Places of two coefficients in a point, and their names."""
+    names = list(getattr(model, "feature_names_in_", ()))
+    n_features = model.n_features_in_
+    columns, labels = [], []
+    for coefficient in coefficients:
+        if isinstance(coefficient, str) and coefficient in names:
+            coefficient = names.index(coefficient)
+        if isinstance(coefficient, str) and coefficient == "intercept":
+            coefficient = n_features
+            if not model.fit_intercept:
+                raise ValueError("There is no intercept with fit_intercept=False.")
+        elif isinstance(coefficient, str) or not 0 <= coefficient < n_features:
+            raise ValueError(
+                f"{coefficient!r} is no feature of X; coefficients must be two numbers "
+                f"(from 0 to {n_features - 1}) or names of features, or 'intercept'."
+            )
+        columns.append(int(coefficient))
+        known = [*(names or (f"coef_[{j}]" for j in range(n_features))), "intercept_"]
+        labels.append(str(known[coefficient]))
+    if len(columns) != 2 or columns[0] == columns[1]:
+        raise ValueError("coefficients must be two different ones.")
+    return columns, tuple(labels)
+
+
+def _limits(points):
+    """What holds all finite points, and a margin."""
+    points = points[np.isfinite(points).all(axis=1)]
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.12 * np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
+    return tuple(zip(low - margin, high + margin, strict=True))
