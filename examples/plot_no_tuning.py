@@ -8,13 +8,7 @@ Needs matplotlib. Scores below -0.25 are drawn at the left edge, as arrows.
 import argparse
 
 from bench_no_tuning import compare
-
-try:
-    import matplotlib.pyplot as plt
-except ImportError as error:
-    raise ImportError(
-        "plot_no_tuning.py needs matplotlib: pip install matplotlib"
-    ) from (error)
+from figures import plt
 
 EDGE = -0.25
 SERIES = {  # label: (key, marker, colour); told apart by shape and grey level, too
