@@ -7,6 +7,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
@@ -15,7 +16,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state, compute_class_weight, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.extmath import safe_sparse_dot, softmax
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -32,7 +33,12 @@ from sklearn.utils.validation import (
 from skgd import _autopilot, _penalties, _solvers, _step_size
 from skgd._callbacks import CallbackSupportMixin, FitTasks
 from skgd._kernels import Rows, total_loss
-from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, OneVsRest
+from skgd._losses import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    Multinomial,
+    OneVsRest,
+)
 from skgd._training import Problem, State, UpdateRecord, train
 
 DTYPES = [np.float64, np.float32]
@@ -79,7 +85,8 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
     """What regressor and classifier share: parameters, fit and partial_fit.
 
     A subclass knows what a target is: `_encode` turns y into what the loss takes,
-    `_score_predictions` judges predictions of it.
+    `_predictions` linear predictions into predictions of that, which
+    `_score_predictions` judges.
     """
 
     _parameter_constraints: dict = {
@@ -187,15 +194,19 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
 
     @abstractmethod
     def _encode(self, y):
-        """Turn y into targets of the loss, of shape (n, 1)."""
+        """Turn y into targets of the loss, of shape (n, K) or (n, 1)."""
 
     @abstractmethod
     def _class_weights(self, y, sample_weight, balance):
         """Weights of the rows by their class, or None."""
 
     @abstractmethod
-    def _score_predictions(self, y, z, sample_weight):
-        """Validation score of linear predictions z, (n, K), at targets y."""
+    def _predictions(self, z):
+        """Predictions of the targets, from linear ones, (n, K)."""
+
+    @abstractmethod
+    def _score_predictions(self, targets, predictions, sample_weight):
+        """Validation score."""
 
     def _one_loss(self):
         """The loss of one output."""
@@ -223,8 +234,8 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. C-ordered float32 and float64 arrays, read-only ones and
             memory maps among them, and CSR matrices are read in place.
-        y : array-like of shape (n_samples,)
-            Targets.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; for a classifier, one label a row.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, nonnegative. Only their ratios matter: they are
             divided by their mean. A row of weight 0 is as good as absent.
@@ -305,6 +316,8 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
     def _partial_fit(self, X, y, sample_weight, first):
         """One epoch over the rows given; `first` says that there is no state yet."""
         X, y, sample_weight = self._check_data(X, y, sample_weight, reset=first)
+        if isinstance(self, RegressorMixin):
+            self._learn_targets(y)
         rows = _positive(sample_weight)
         problem = self._problem(X, y, sample_weight, rows, normalize=False)
         state = self._start(problem) if first else self._resume(problem)
@@ -350,6 +363,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             accept_sparse="csr",
             dtype=DTYPES,
             y_numeric=isinstance(self, RegressorMixin),
+            multi_output=isinstance(self, RegressorMixin),
             reset=reset,
         )
         return X, y, _check_weights(sample_weight, X)
@@ -430,15 +444,17 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
 
         def score(state):
             coef, intercept = state.result()
-            z = np.concatenate(
-                [
-                    safe_sparse_dot(X_val[val_rows[batch]], coef.T) + intercept
-                    for batch in gen_batches(len(val_rows), VALIDATION_ROWS)
-                ]
-            )
-            total = total_loss(loss, targets, loss_weight, z.astype(np.float64))
+            total, predictions = 0.0, []
+            for batch in gen_batches(len(val_rows), VALIDATION_ROWS):
+                z = safe_sparse_dot(X_val[val_rows[batch]], coef.T) + intercept
+                predictions.append(self._predictions(z))
+                batch_weight = None if loss_weight is None else loss_weight[batch]
+                total += total_loss(
+                    loss, targets[batch], batch_weight, z.astype(np.float64)
+                )
+            predictions = np.concatenate(predictions)
             return (
-                float(self._score_predictions(targets[:, 0], z, weight)),
+                float(self._score_predictions(targets, predictions, weight)),
                 total / total_weight if total_weight > 0.0 else np.nan,
             )
 
@@ -741,7 +757,9 @@ class GDRegressor(RegressorMixin, _BaseGD):
         (1/n) sum_i s_i loss(y_i, w.x_i + b) + alpha [(1 - r)/2 |w|_2^2 + r |w|_1]
 
     with sample weights s_i of mean 1 and r the `l1_ratio`. The intercept is not
-    penalised. An update with step size eta on a batch B of rows takes w to
+    penalised. With K targets, it minimises the sum of K such objectives, in one pass
+    over the data for all; given the step sizes, the result is that of K separate fits.
+    An update with step size eta on a batch B of rows takes w to
 
         shrink(max(0, 1 - eta alpha (1 - r)) w - eta g, eta alpha r)
 
@@ -889,10 +907,12 @@ class GDRegressor(RegressorMixin, _BaseGD):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_features,)
-        Coefficients, in the dtype of X.
-    intercept_ : ndarray of shape (1,)
-        Intercept.
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Coefficients, in the dtype of X; the latter if y has two dimensions.
+    intercept_ : ndarray of shape (n_outputs,)
+        Intercepts.
+    n_outputs_ : int
+        Number of targets.
     n_iter_ : int
         Epochs of the last call of `fit`.
     t_ : int
@@ -1026,23 +1046,30 @@ class GDRegressor(RegressorMixin, _BaseGD):
 
     @property
     def _n_outputs(self):
-        return 1
+        return self.n_outputs_
 
     def _loss(self):
         return self._one_loss()
 
+    def _learn_targets(self, y):
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        self._one_column = y.ndim == 1
+
     def _encode(self, y):
         self._one_loss().check_targets(y)
-        return y[:, None]
+        return y[:, None] if y.ndim == 1 else y
 
     def _class_weights(self, y, sample_weight, balance):
         return None
 
-    def _score_predictions(self, y, z, sample_weight):
-        return r2_score(y, self._one_loss().predict(z), sample_weight=sample_weight)
+    def _predictions(self, z):
+        return self._one_loss().predict(z)
+
+    def _score_predictions(self, targets, predictions, sample_weight):
+        return r2_score(targets, predictions, sample_weight=sample_weight)
 
     def _shape_coef(self, coef):
-        return coef[0]
+        return coef[0] if self._one_column else coef
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
@@ -1056,7 +1083,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Part of the training data.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, nonnegative, taken as they are: unlike in `fit`,
@@ -1091,17 +1118,19 @@ class GDRegressor(RegressorMixin, _BaseGD):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,)
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predicted targets; of loss 'poisson', exp of the linear predictions.
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
         z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
-        return self._one_loss().predict(z.ravel())
+        # Of one target, coef_ may have two dimensions: after `sparsify`.
+        return self._predictions(z.ravel() if self._one_column else z)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.target_tags.multi_output = True
         tags.target_tags.positive_only = self.loss == "poisson"
         return tags
 
@@ -1122,8 +1151,10 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         (1/n) sum_i s_i loss(y_i, w.x_i + b) + alpha [(1 - r)/2 |w|_2^2 + r |w|_1]
 
     with labels y_i of -1 and +1, weights s_i of mean 1 and r the `l1_ratio`; the
-    updates are those of :class:`GDRegressor`. With K > 2 classes, there are K such
-    problems, each class against the rest. They share each pass over the data.
+    updates are those of :class:`GDRegressor`. With K > 2 classes, W has a row for each
+    class. The loss 'log_loss' is multinomial then, log(sum_k exp(z_k)) - z_y with
+    z = W x + b (softmax regression); with the others, there are K problems, each class
+    against the rest. All rows of W share each pass over the data.
 
     Parameters
     ----------
@@ -1132,7 +1163,8 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             'squared_epsilon_insensitive'}, default='log_loss'
         With m = y z the margin of the linear prediction z:
 
-        - 'log_loss': log(1 + exp(-m)), logistic regression.
+        - 'log_loss': log(1 + exp(-m)), logistic regression; multinomial with more
+          than two classes.
         - 'hinge': max(0, 1 - m), a linear support vector machine.
         - 'squared_hinge': max(0, 1 - m)^2.
         - 'modified_huber': max(0, 1 - m)^2 for m >= -1, else -4 m ([1]_).
@@ -1232,7 +1264,7 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         Weights {label: weight} by which the sample weights of each class are
         multiplied. 'balanced' gives all classes the same total weight. With more
         than two classes, the weight of a row is that of its class in each of the K
-        problems.
+        problems, unlike in `SGDClassifier`.
 
     warm_start : bool, default=False
         Whether `fit` starts from the present coefficients.
@@ -1282,9 +1314,9 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
     batch_size_ : int
         Rows an update.
     loss_curve_ : list of float
-        The objective of each epoch, summed over the K problems: a mean over its
-        batches, each evaluated before its update. For solver 'batch', the objective
-        before the epoch.
+        The objective of each epoch, summed over the K problems of one-vs-rest: a
+        mean over its batches, each evaluated before its update. For solver 'batch', the
+        objective before the epoch.
     history_ : dict of list
         What happened, an entry an epoch: 'objective', 'eta' (its last step size),
         'n_updates' and 'seconds' (both since the start); for solver 'batch',
@@ -1404,7 +1436,9 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
 
     def _loss(self):
         loss = self._one_loss()
-        return loss if self._n_outputs == 1 else OneVsRest(loss)
+        if self._n_outputs == 1:
+            return loss
+        return Multinomial() if self.loss == "log_loss" else OneVsRest(loss)
 
     def _check_parameters(self, partial=False):
         super()._check_parameters(partial)
@@ -1449,12 +1483,15 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         check_non_negative(weight, "`class_weight`")
         return weight[index]
 
-    def _score_predictions(self, y, z, sample_weight):
+    def _predictions(self, z):
         if self._n_outputs == 1:
-            predicted = np.where(z[:, 0] > 0, 1.0, -1.0)
-        else:
-            predicted = np.argmax(z, axis=1).astype(np.float64)
-        return accuracy_score(y, predicted, sample_weight=sample_weight)
+            return np.where(z > 0, 1.0, -1.0)
+        return np.argmax(z, axis=1).astype(np.float64)[:, None]
+
+    def _score_predictions(self, targets, predictions, sample_weight):
+        return accuracy_score(
+            targets[:, 0], predictions[:, 0], sample_weight=sample_weight
+        )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -1503,9 +1540,10 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
     def predict_proba(self, X):
         """Probabilities of the classes, of losses 'log_loss' and 'modified_huber'.
 
-        With z the decision function, they are 1 / (1 + exp(-z)) and, for
-        'modified_huber', (clip(z, -1, 1) + 1) / 2 ([1]_ of the class, appendix B).
-        With more than two classes, these are divided by their sum.
+        With z the decision function, they are, of 'log_loss', 1 / (1 + exp(-z)) or,
+        with more than two classes, exp(z_k) divided by the sum over classes (softmax);
+        of 'modified_huber', (clip(z, -1, 1) + 1) / 2 ([1]_ of the class, appendix B),
+        with more than two classes divided by their sum.
 
         Parameters
         ----------
@@ -1518,9 +1556,13 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             Probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        if self.loss == "log_loss":
-            return self._predict_proba_lr(X)
-        p = (np.clip(self.decision_function(X), -1.0, 1.0) + 1.0) / 2.0
+        z = self.decision_function(X)
+        if self.loss == "log_loss" and z.ndim == 1:
+            p = expit(z)
+        elif self.loss == "log_loss":
+            return softmax(z, copy=False)
+        else:
+            p = (np.clip(z, -1.0, 1.0) + 1.0) / 2.0
         if p.ndim == 1:
             return np.column_stack([1.0 - p, p])
         # All classes may be ruled out; then all are as likely as each other.
@@ -1541,6 +1583,10 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         log_p : ndarray of shape (n_samples, n_classes)
             Log-probabilities, in the order of `classes_`.
         """
+        check_is_fitted(self)
+        if self.loss == "log_loss" and self._n_outputs > 1:
+            # Of classes whose probability vanishes, too.
+            return log_softmax(self.decision_function(X), axis=1)
         return np.log(self.predict_proba(X))
 
     def __sklearn_tags__(self):

@@ -16,12 +16,12 @@ which loss it is running.
   and calls `point`; a loss that couples the outputs of a row overrides `rows`.
 - Classification losses take y in {-1, +1}. `OneVsRest` turns one of them into a
   loss over K outputs whose target is a class index, so that no (n, K) array of
-  labels is ever made.
+  labels is ever made. So does `Multinomial`, log_loss with more than two classes.
 - `max_curvature` and `max_slope` are the suprema of |d2 loss/dz2| and
   |dloss/dz| (inf where there is none). Step sizes are derived from them.
 """
 
-from libc.math cimport INFINITY, exp, fabs, log, log1p
+from libc.math cimport INFINITY, exp, fabs, fmax, log, log1p
 
 import numpy as np
 
@@ -121,10 +121,10 @@ cdef class Loss:
         if np.isinf(self.max_slope):
             return self.max_curvature
         distance = np.abs(y - quantile(y, weight, 0.5))
-        spread = np.max(quantile(distance, weight, 0.5))
-        if spread == 0.0:
-            spread = np.max(np.average(distance, axis=0, weights=weight))
-        return min(self.max_curvature, self.max_slope / (spread or 1.0))
+        spread = quantile(distance, weight, 0.5)
+        mean = np.average(distance, axis=0, weights=weight)
+        spread = np.where(spread > 0.0, spread, np.where(mean > 0.0, mean, 1.0))
+        return min(self.max_curvature, self.max_slope / np.min(spread))
 
     def constant(self, y, weight=None, n_outputs=1):
         """The best prediction that is the same for all rows.
@@ -501,6 +501,59 @@ cdef class OneVsRest(Loss):
 
     def smoothed(self, delta):
         return OneVsRest(self.binary.smoothed(delta))
+
+
+cdef class Multinomial(Loss):
+    """log(sum_k exp(z_k)) - z_y, with y the index of the true class (softmax)."""
+
+    def __init__(self):
+        # Of the Hessian diag(p) - pp' in z: D. Boehning, "Multinomial logistic
+        # regression algorithm", Ann. Inst. Statist. Math. 44, 1992, section 2.
+        self.max_curvature = 0.5
+        self.max_slope = 1.0
+
+    cdef double rows(
+        self,
+        const double* y,
+        const double* z,
+        const double* weight,
+        double* slopes,
+        Py_ssize_t n_rows,
+        Py_ssize_t n_outputs,
+    ) noexcept nogil:
+        cdef Py_ssize_t i, k, label
+        cdef double total = 0.0
+        cdef double s = 1.0
+        cdef double largest, sum_exp, factor
+        for i in range(n_rows):
+            if weight != NULL:
+                s = weight[i]
+            label = <Py_ssize_t> y[i]
+            largest = z[0]
+            for k in range(1, n_outputs):
+                largest = fmax(largest, z[k])
+            sum_exp = 0.0
+            for k in range(n_outputs):
+                slopes[k] = exp(z[k] - largest)
+                sum_exp += slopes[k]
+            total += s * (log(sum_exp) + (largest - z[label]))
+            factor = s / sum_exp
+            for k in range(n_outputs):
+                slopes[k] *= factor
+            slopes[label] -= s
+            z += n_outputs
+            slopes += n_outputs
+        return total
+
+    def curvature(self, y, weight=None):
+        return self.max_curvature
+
+    def constant(self, y, weight=None, n_outputs=1):
+        index = y[:, 0].astype(np.intp)
+        total = np.bincount(index, weight, minlength=n_outputs)
+        # Of classes not seen yet, the logarithm would be infinite.
+        logs = np.log(np.maximum(total / total.sum(), 1e-6))
+        return logs - logs.mean()
 
 
 cdef class Smoothed(Loss):

@@ -11,6 +11,14 @@ def objective(W, b, X, Y, s, loss, l1, l2):
     )
 
 
+def multinomial(labels, Z):
+    """Values (n, 1) and slopes (n, K) of softmax regression; labels are (n, 1)."""
+    P = np.exp(Z - Z.max(axis=1, keepdims=True))
+    P /= P.sum(axis=1, keepdims=True)
+    truth = np.arange(Z.shape[1]) == labels
+    return -np.log(P[truth])[:, None], P - truth
+
+
 def epoch(W, b, X, Y, s, order, batch_size, steps, loss, l1, l2, fit_intercept=True):
     """One epoch. Returns the iterates after each update, and its batch's loss before.
 

@@ -139,7 +139,8 @@ def test_errors_are_clear_and_leave_the_estimator_alone(case, cls, method, fitte
     [
         (target_with(np.nan), "contains NaN"),
         (target_with(np.inf), "contains infinity"),
-        (np.c_[Y, Y], "1d array"),
+        (np.zeros((40, 2, 2)), "dim 3"),
+        (np.c_[Y, target_with(np.nan)], "contains NaN"),
         (np.full(40, "a"), "could not convert string"),
     ],
 )

@@ -194,8 +194,8 @@ def test_batch_reaches_the_optimum_of_the_quantile_loss():
 
 def test_one_pass_over_several_classes_equals_separate_fits():
     X, y = classification()
-    parameters = dict(solver="sgd", eta0=0.05, max_iter=3, tol=None, shuffle=False,
-                      learning_rate="constant")  # fmt: skip
+    parameters = dict(loss="hinge", solver="sgd", eta0=0.05, max_iter=3, tol=None,
+                      shuffle=False, learning_rate="constant")  # fmt: skip
     together = GDClassifier(**parameters).fit(X, y)
     separate = OneVsRestClassifier(GDClassifier(**parameters)).fit(X, y)
     for k, estimator in enumerate(separate.estimators_):

@@ -19,6 +19,7 @@ from skgd._kernels import (
 from skgd._losses import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
+    Multinomial,
     OneVsRest,
 )
 
@@ -170,6 +171,30 @@ def test_one_vs_rest_equals_signs(loss, storage, by_blocks):
     )  # fmt: skip
     for a, d in zip(got[:3], want[:3], strict=True):
         assert_close(a, d)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_multinomial_epoch_equals_reference(storage, weighted, penalty):
+    X, _, W, b, rng = make_data(n_outputs=4)
+    labels = rng.integers(4, size=(len(X), 1)).astype(float)
+    s = rng.random(len(X)) + 0.5 if weighted else np.ones(len(X))
+    order = rng.permutation(len(X))
+    for batch_size in (1, 4, len(X)):
+        steps = 0.3 / np.arange(1, -(-len(X) // batch_size) + 1)
+        args = order, batch_size, steps
+        iterates, losses = reference.epoch(
+            W, b, X, labels, s, *args, reference.multinomial, *PENALTIES[penalty]
+        )
+        for by_blocks in (False, True):
+            W1, b1, total, *_ = run(
+                stored(X, storage), labels, s if weighted else None, *args,
+                *PENALTIES[penalty], Multinomial(), W, b, by_blocks=by_blocks,
+            )  # fmt: skip
+            assert_close(W1, iterates[-1][0])
+            assert_close(b1, iterates[-1][1])
+            assert_close(total, losses.sum())
 
 
 shapes = st.tuples(st.integers(1, 20), st.integers(1, 90), st.integers(1, 4))
