@@ -19,8 +19,8 @@ where R and r are means over B of the slopes times the rows. They differ in how:
   an update costs nothing for features that are absent. Nothing lazy survives the
   epoch.
 - The block kernel (`block_loop`) takes a batch as blocks of rows that stay in cache,
-  sums the gradient over the blocks with matrix products and then makes one dense
-  update.
+  sums the gradient over the blocks, of dense rows by the products of _products.h, and
+  then makes one dense update.
 
 Storage and dtype of X are known here and nowhere else: `Rows` holds pointers, and
 `Values` x `Index` are the only fused types. Everything but X is double.
@@ -29,15 +29,13 @@ W has K rows and p columns. Dense kernels walk along features and want W and the
 averages C-ordered; sparse kernels walk along the K outputs of one feature and want
 them Fortran-ordered: `Rows.order` says which.
 
-All products are small enough for OpenBLAS to run them on the calling thread. So
-sums do not depend on the number of threads, and no time goes into waking any.
+Everything runs on the calling thread, so that sums do not depend on the number of
+threads.
 """
 
-from libc.limits cimport INT_MAX
 from libc.math cimport copysign, fabs, fmax
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memset
-from scipy.linalg.cython_blas cimport dgemm, dgemv
 
 from skgd._losses cimport Loss
 
@@ -59,12 +57,13 @@ cdef extern from *:
     #endif
 
     /* Wheels are compiled for the oldest CPU of a kind. Where the toolchain can, the
-       loops over the features of a row are compiled for AVX2 as well, and the right
-       version is chosen when the module is loaded. */
+       loops over the features of a row are compiled for AVX2 and AVX-512 as well, and
+       the right version is chosen when the module is loaded. */
     #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11 \
             && defined(__x86_64__) && defined(__GLIBC__)
     #define SKGD_VECTOR \
-        static __attribute__((target_clones("arch=x86-64-v3", "default")))
+        static __attribute__((target_clones( \
+            "arch=x86-64-v4", "arch=x86-64-v3", "default")))
     #else
     #define SKGD_VECTOR static
     #endif
@@ -119,6 +118,8 @@ cdef extern from *:
     }
     SKGD_LOOPS(float)
     SKGD_LOOPS(double)
+
+    #include "_products.h"
     """
     void prefetch "SKGD_PREFETCH"(const void* address) noexcept nogil
     double dot_float "skgd_dot_float"(
@@ -147,6 +148,18 @@ cdef extern from *:
     double norm_double "skgd_norm_double"(
         const double* x, double shift, const double* mean, const double* scale,
         Py_ssize_t n) noexcept nogil
+    void multiply_float "skgd_multiply_float"(
+        const float** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Py_ssize_t n_features,
+        const double* w, Py_ssize_t n_outputs, double* z) noexcept nogil
+    void multiply_double "skgd_multiply_double"(
+        const double** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Py_ssize_t n_features,
+        const double* w, Py_ssize_t n_outputs, double* z) noexcept nogil
+    void accumulate_float "skgd_accumulate_float"(
+        const float** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Py_ssize_t n_features,
+        const double* f, Py_ssize_t n_outputs, double* g) noexcept nogil
+    void accumulate_double "skgd_accumulate_double"(
+        const double** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Py_ssize_t n_features,
+        const double* f, Py_ssize_t n_outputs, double* g) noexcept nogil
 
 ctypedef fused Values:
     float
@@ -163,11 +176,7 @@ cdef enum:
     LINES_AHEAD = 32        # and how many lines of it; the hardware goes on from there
     COEFS_AHEAD = 4         # how far the coefficients of a sparse row are,
     COEFS_NEAR = 65536      # if there are more than this: few stay in cache anyway
-    # OpenBLAS runs on the calling thread: matrices times vectors below 9,216 elements,
-    # matrix products of at most 262,144 multiplications.
-    MATRIX_SIZE = 9000
-    PRODUCT_SIZE = 262144
-    CACHED_VALUES = 65536   # values of X in a block; half a megabyte of doubles
+    CACHED_VALUES = 16384   # values of X in a block, of which two share the cache
 
 # W = scale * V is multiplied out when scale falls below this. A running average
 # subtracts sums of scales, and loses as many digits as the scale has fallen.
@@ -279,6 +288,16 @@ cdef inline void add(
         add_double(w, factor, x, n)
 
 
+cdef inline void add_outputs(
+    double* w, double factor, const double* x, Py_ssize_t n_outputs
+) noexcept nogil:
+    """w += factor * x, without a call if there is one output."""
+    if n_outputs == 1:
+        w[0] += factor * x[0]
+    else:
+        add(w, factor, x, n_outputs)
+
+
 cdef inline void scaled_add(
     double* w, double factor, const double* scale, const Values* x, Py_ssize_t n
 ) noexcept nogil:
@@ -324,7 +343,6 @@ cdef inline void row_dot(
     """z = W x for a row of n values, at `columns` if it is sparse."""
     cdef Py_ssize_t j, k
     cdef double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0
-    cdef const double* w
     if columns == NULL:
         for k in range(n_outputs):
             z[k] = dot(x, coef + k * n, n)
@@ -344,9 +362,7 @@ cdef inline void row_dot(
         for k in range(n_outputs):
             z[k] = 0.0
         for j in range(n):
-            w = coef + columns[j] * n_outputs
-            for k in range(n_outputs):
-                z[k] += x[j] * w[k]
+            add(z, x[j], coef + columns[j] * n_outputs, n_outputs)
 
 
 cdef inline void row_add(
@@ -355,7 +371,6 @@ cdef inline void row_add(
 ) noexcept nogil:
     """W += factors x^T for a row of n values, at `columns` if it is sparse."""
     cdef Py_ssize_t j, k
-    cdef double* w
     if columns == NULL:
         for k in range(n_outputs):
             if factors[k] != 0.0:
@@ -366,9 +381,7 @@ cdef inline void row_add(
                 coef[columns[j]] += factors[0] * x[j]
     else:
         for j in range(n):
-            w = coef + columns[j] * n_outputs
-            for k in range(n_outputs):
-                w[k] += factors[k] * x[j]
+            add(coef + columns[j] * n_outputs, x[j], factors, n_outputs)
 
 
 cdef inline void prefetch_bytes(const void* start, Py_ssize_t size) noexcept nogil:
@@ -741,105 +754,53 @@ cdef double row_loop(
 # ---------------------------------------------------------------- block kernel
 
 
-cdef inline const double* gather(
-    const Values* values, Py_ssize_t stride, Py_ssize_t n_features,
-    const Py_ssize_t* order, Py_ssize_t n_rows, Py_ssize_t n_ahead,
-    double* buffer, int* row_stride,
+cdef inline void multiply(
+    const Values** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Epoch* e,
 ) noexcept nogil:
-    """Rows as doubles next to each other: X itself if they are, else a copy."""
-    cdef Py_ssize_t r, j
-    # BLAS wants rows that lie behind each other and do not overlap.
-    cdef bint in_place = Values is double and n_features <= stride <= INT_MAX
-    cdef const Values* x
-    if Values is double:
-        for r in range(1, n_rows):
-            if order[r] != order[r - 1] + 1:
-                in_place = False
-                break
-    if in_place:
-        row_stride[0] = <int> stride
-        return <const double*> (values + order[0] * stride)
-    for r in range(n_rows):
-        if r + ROWS_AHEAD < n_ahead:
-            prefetch_row(values, <const int32_t*> NULL, <const int32_t*> NULL,
-                         stride, n_features, order[r + ROWS_AHEAD])
-        x = values + order[r] * stride
-        for j in range(n_features):
-            buffer[r * n_features + j] = x[j]
-    row_stride[0] = <int> n_features
-    return buffer
+    """Z = X W^T for dense rows."""
+    if Values is float:
+        multiply_float(x, n_rows, n_ahead, e.n_features, e.coef, e.n_outputs, e.z)
+    else:
+        multiply_double(x, n_rows, n_ahead, e.n_features, e.coef, e.n_outputs, e.z)
 
 
-cdef void multiply(
-    const double* x, int row_stride, int n_rows, int n_features,
-    const double* coef, int n_outputs, int outputs_at_once, double* z,
+cdef inline void accumulate(
+    const Values** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Epoch* e, double* gradient,
 ) noexcept nogil:
-    """Z = X W^T."""
-    cdef double one = 1.0, zero = 0.0
-    cdef int size, step = 1
-    cdef int k = 0
-    if n_outputs == 1:
-        # Not by beta = 0, with which some BLAS let a NaN in z through.
-        memset(z, 0, n_rows * sizeof(double))
-        dgemv(b"T", &n_features, &n_rows, &one, <double*> x, &row_stride,
-              <double*> coef, &step, &one, z, &step)
-        return
-    while k < n_outputs:
-        size = min(outputs_at_once, n_outputs - k)
-        dgemm(b"T", b"N", &size, &n_rows, &n_features, &one,
-              <double*> coef + <Py_ssize_t> k * n_features, &n_features,
-              <double*> x, &row_stride, &zero, z + k, &n_outputs)
-        k += size
-
-
-cdef void accumulate(
-    const double* x, int row_stride, int n_rows, int n_features,
-    const double* slopes, int n_outputs, int outputs_at_once, double* gradient,
-) noexcept nogil:
-    """G += R^T X."""
-    cdef double one = 1.0
-    cdef int size, step = 1
-    cdef int k = 0
-    if n_outputs == 1:
-        dgemv(b"N", &n_features, &n_rows, &one, <double*> x, &row_stride,
-              <double*> slopes, &step, &one, gradient, &step)
-        return
-    while k < n_outputs:
-        size = min(outputs_at_once, n_outputs - k)
-        dgemm(b"N", b"T", &n_features, &size, &n_rows, &one, <double*> x, &row_stride,
-              <double*> slopes + k, &n_outputs, &one,
-              gradient + <Py_ssize_t> k * n_features, &n_features)
-        k += size
+    """G += (slopes)^T X for dense rows."""
+    if Values is float:
+        accumulate_float(x, n_rows, n_ahead, e.n_features, e.slopes, e.n_outputs,
+                         gradient)
+    else:
+        accumulate_double(x, n_rows, n_ahead, e.n_features, e.slopes, e.n_outputs,
+                          gradient)
 
 
 cdef double batch_gradient(
     const Values* values, const Index* indices, const Index* indptr,
     Py_ssize_t stride, Loss loss, Epoch* e, Py_ssize_t start, Py_ssize_t stop,
-    Py_ssize_t block_size, int outputs_at_once, double* buffer, double* gradient,
+    Py_ssize_t block_size, const void** rows, double* gradient,
 ) noexcept nogil:
     """Sum of the gradients in W, then in b, over visits; returns their loss."""
     cdef bint sparse = indptr != NULL
-    cdef bint by_row = sparse or outputs_at_once == 0
     cdef bint far = sparse and e.n_features * e.n_outputs > COEFS_NEAR
     cdef Py_ssize_t n_outputs = e.n_outputs
     cdef Py_ssize_t n_features = e.n_features
     cdef Py_ssize_t n = n_features
-    cdef Py_ssize_t t = start, i, r, m
+    cdef Py_ssize_t t = start, i, r, m, n_ahead = 0
     cdef double total = 0.0
     # As in `row_loop`, rows of small batches are prefetched in both passes.
     cdef Py_ssize_t lead = 0
     cdef double* intercept_gradient = gradient + n_outputs * n_features
     cdef const Values* x = NULL
     cdef const Index* columns = NULL
-    cdef const double* block = NULL
-    cdef int row_stride = 0
 
     if 1 < stop - start <= BATCH_AHEAD:
         lead = ROWS_AHEAD + (stop - start) // 2
     memset(gradient, 0, n_outputs * (n_features + 1) * sizeof(double))
     while t < stop:
         m = min(block_size, stop - t)
-        if by_row:
+        if sparse:
             for r in range(m):
                 i = e.order[t + r]
                 if lead == 0:
@@ -853,14 +814,14 @@ cdef double batch_gradient(
                 x = row_at(values, indices, indptr, stride, i, &columns, &n)
                 row_dot(x, columns, n, e.coef, n_outputs, e.z + r * n_outputs)
         else:
-            block = gather(values, stride, n_features, e.order + t, m,
-                           e.n_order - t, buffer, &row_stride)
-            multiply(block, row_stride, <int> m, <int> n_features, e.coef,
-                     <int> n_outputs, outputs_at_once, e.z)
+            n_ahead = min(2 * m, e.n_order - t)
+            for r in range(n_ahead):
+                rows[r] = values + e.order[t + r] * stride
+            multiply(<const Values**> rows, m, n_ahead, e)
         predictions(e, m, 1.0)
         total += slopes_at(loss, e, t, m)
 
-        if by_row:
+        if sparse:
             for r in range(m):
                 i = e.order[t + r]
                 if lead > 0 and r % 2 == 0:
@@ -871,8 +832,7 @@ cdef double batch_gradient(
                 x = row_at(values, indices, indptr, stride, i, &columns, &n)
                 row_add(gradient, n_outputs, e.slopes + r * n_outputs, x, columns, n)
         else:
-            accumulate(block, row_stride, <int> m, <int> n_features, e.slopes,
-                       <int> n_outputs, outputs_at_once, gradient)
+            accumulate(<const Values**> rows, m, n_ahead, e, gradient)
         add_rows(intercept_gradient, 1.0, e.slopes, m, n_outputs)
         t += m
     return total
@@ -881,7 +841,7 @@ cdef double batch_gradient(
 cdef double block_loop(
     const Values* values, const Index* indices, const Index* indptr,
     Py_ssize_t stride, Loss loss, Epoch* e, Py_ssize_t block_size,
-    int outputs_at_once, double* buffer, double* gradient,
+    const void** rows, double* gradient,
 ) noexcept nogil:
     cdef Py_ssize_t n_outputs = e.n_outputs
     cdef Py_ssize_t n_features = e.n_features
@@ -894,7 +854,7 @@ cdef double block_loop(
         stop = min(start + e.batch_size, e.n_order)
         eta = e.steps[update * e.steps_stride]
         value = batch_gradient(values, indices, indptr, stride, loss, e, start, stop,
-                               block_size, outputs_at_once, buffer, gradient)
+                               block_size, rows, gradient)
         total += value
         if e.losses != NULL:
             e.losses[update] = value / (stop - start)
@@ -1057,7 +1017,7 @@ cdef double metric_plain_loop(
 cdef double metric_block_loop(
     const Values* values, const Index* indices, const Index* indptr,
     Py_ssize_t stride, Loss loss, Epoch* e, Metric* metric, Py_ssize_t block_size,
-    int outputs_at_once, double* buffer, double* gradient,
+    const void** rows, double* gradient,
 ) noexcept nogil:
     """Batches whose gradient is summed before W moves: any storage and outputs."""
     cdef bint sparse = indptr != NULL
@@ -1081,7 +1041,7 @@ cdef double metric_block_loop(
             if not sparse:
                 e.intercept[k] -= dot(mean, e.coef + k * n, n)
         value = batch_gradient(values, indices, indptr, stride, loss, e, start, stop,
-                               block_size, outputs_at_once, buffer, gradient)
+                               block_size, rows, gradient)
         e.intercept = centred
         total += value
 
@@ -1244,8 +1204,7 @@ cdef double metric_sparse_loop(
                 for j in range(n):
                     cell = cells + columns[j] * width
                     squares += scale_of(cell)[0] * x[j] * x[j]
-                    for k in range(n_outputs):
-                        z[k] += x[j] * cell[1 + k]
+                    add_outputs(z, x[j], cell + 1, n_outputs)
         predictions(e, stop - start, 1.0)
         value = slopes_at(loss, e, start, stop - start)
         total += value
@@ -1272,8 +1231,7 @@ cdef double metric_sparse_loop(
                         n_touched += 1
                         for k in range(n_outputs):
                             cell[last + 1 + k] = 0.0
-                    for k in range(n_outputs):
-                        cell[last + 1 + k] += x[j] * slopes[k]
+                    add_outputs(cell + last + 1, x[j], slopes, n_outputs)
             for r in range(n_touched):
                 cell = cells + touched[r] * width
                 for k in range(n_outputs):
@@ -1291,8 +1249,8 @@ cdef double metric_sparse_loop(
         if stop - start == 1:
             for j in range(n):
                 cell = cells + columns[j] * width
-                for k in range(n_outputs):
-                    cell[1 + k] += factor * scale_of(cell)[0] * x[j] * e.slopes[k]
+                add_outputs(cell + 1, factor * scale_of(cell)[0] * x[j], e.slopes,
+                            n_outputs)
         for r in range(n_touched):
             cell = cells + touched[r] * width
             for k in range(n_outputs):
@@ -1336,8 +1294,7 @@ cdef double[::1] flat(array):
 cdef struct Scratch:
     # Memory of the kernels, and what of them to run.
     Py_ssize_t block_size
-    int outputs_at_once
-    double* buffer
+    const void** rows       # of a block and the next one
     double* gradient
     double* cells
     Py_ssize_t width
@@ -1373,12 +1330,8 @@ cdef class Arguments:
         batch_size = min(batch_size, n_rows)
 
         self.scratch.block_size = batch_size
-        self.scratch.outputs_at_once = 0
         if by_blocks:
-            self.scratch.block_size, self.scratch.outputs_at_once = block_shape(
-                X, n_outputs
-            )
-            self.scratch.block_size = min(self.scratch.block_size, batch_size)
+            self.scratch.block_size = min(rows_of_block(X), batch_size)
         buffer = np.empty(2 * self.scratch.block_size * n_outputs)
 
         e.y = &y[0, 0]
@@ -1418,9 +1371,11 @@ cdef class Arguments:
         return &array[0]
 
     cdef void add_blocks(self, Rows X, Py_ssize_t n_gradient):
+        cdef Py_ssize_t[::1] rows = np.zeros(
+            2 * self.scratch.block_size, dtype=np.intp)
         self.scratch.gradient = self.numbers(n_gradient)
-        if self.scratch.outputs_at_once:
-            self.scratch.buffer = self.numbers(self.scratch.block_size * X.n_features)
+        self.scratch.rows = <const void**> &rows[0]
+        self.arrays.append(rows)
 
 
 def run_epoch(
@@ -1778,8 +1733,7 @@ cdef double typed(
     cdef bint simple = e.batch_size == 1 and e.n_outputs == 1
     if e.n_updates == 0:
         return batch_gradient(values, indices, indptr, X.stride, loss, e, 0, e.n_order,
-                              scratch.block_size, scratch.outputs_at_once,
-                              scratch.buffer, scratch.gradient)
+                              scratch.block_size, scratch.rows, scratch.gradient)
     if metric != NULL and scratch.touched != NULL:
         return metric_sparse_loop(values, indices, indptr, loss, e, metric,
                                   scratch.cells, scratch.width, scratch.touched)
@@ -1787,22 +1741,15 @@ cdef double typed(
         return metric_plain_loop(values, X.stride, loss, e, metric)
     if metric != NULL:
         return metric_block_loop(values, indices, indptr, X.stride, loss, e, metric,
-                                 scratch.block_size, scratch.outputs_at_once,
-                                 scratch.buffer, scratch.gradient)
+                                 scratch.block_size, scratch.rows,
+                                 scratch.gradient)
     if lazy != NULL and simple and e.l1 == 0.0 and e.coef_sum == NULL:
         return plain_loop(values, indices, indptr, X.stride, loss, e, lazy)
     if lazy != NULL:
         return row_loop(values, indices, indptr, X.stride, loss, e, lazy)
     return block_loop(values, indices, indptr, X.stride, loss, e, scratch.block_size,
-                      scratch.outputs_at_once, scratch.buffer, scratch.gradient)
+                      scratch.rows, scratch.gradient)
 
 
-cdef tuple block_shape(Rows X, Py_ssize_t n_outputs):
-    """Rows of a block, and outputs of one matrix product (0: go row by row)."""
-    cdef Py_ssize_t p = X.n_features
-    if X.sparse or p > MATRIX_SIZE:
-        return max(1, min(1024, int(CACHED_VALUES / max(X.mean_stored, 1.0)))), 0
-    if n_outputs == 1:
-        return min(1024, MATRIX_SIZE // p), 1
-    outputs = min(n_outputs, int((PRODUCT_SIZE // p) ** 0.5))
-    return min(1024, CACHED_VALUES // p, PRODUCT_SIZE // (p * outputs)), outputs
+cdef Py_ssize_t rows_of_block(Rows X):
+    return max(1, min(1024, int(CACHED_VALUES / max(X.mean_stored, 1.0))))

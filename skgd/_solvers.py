@@ -39,26 +39,24 @@ def by_blocks(X, batch_size, n_outputs):
     keeps a whole batch, then never take more memory than W.
 
     On dense rows, ms of an epoch by row / by block kernel, shuffled, for a batch size
-    of 1, 4, 16, 64 and 256 (examples/bench_epoch.py --kernels, 2 cores of an AMD EPYC):
+    of 1, 4, 8, 16 and 64 (examples/bench_epoch.py --kernels, 2 cores of an AMD EPYC):
 
-        1,000,000 x 10,  K =  1     22/285    28/46     41/35    42/29    38/29
-        1,000,000 x 10,  K = 10    205/572   180/161   183/103  123/74   152/72
-        200,000 x 100,   K =  1     26/78     22/34     21/25    22/24    27/23
-        200,000 x 100,   K =  4     36/116    39/36     42/28    47/25    47/25
-        20,000 x 1000,   K =  1     22/50     23/31     23/30    28/29    25/28
-        20,000 x 1000,   K = 10     74/162    75/77     64/43    66/38    83/37
+        1,000,000 x 10,  K =  1     25/117    24/39     23/26     24/21     21/15
+        1,000,000 x 10,  K =  2     38/117    31/42     30/30     32/27     33/23
+        1,000,000 x 10,  K = 10     98/154    99/78     99/73     98/70     99/67
+        400,000 x 54,    K =  1     13/59     15/20     15/14     15/14     15/13
+        400,000 x 54,    K =  4     36/82     34/30     35/25     35/25     37/23
+        200,000 x 100,   K =  1     10/39     10/15     10/11     10/9      10/11
+        200,000 x 100,   K =  2     17/42     15/17     16/14     16/12     16/14
+        200,000 x 100,   K = 10     48/106    52/45     53/36     54/32     55/34
+        20,000 x 1000,   K =  1     13/20     12/10     12/9      12/8      12/8
+        20,000 x 1000,   K = 10     48/95     55/40     52/33     49/25     51/23
 
-    Several outputs share the products of a block. For one output, copying rows next
-    to each other takes longer than the products save, unless rows are very short or,
-    as those of solver 'batch', next to each other already.
+    Several outputs share the reading of a block; a block update of W has to pay off.
     """
     if X.sparse:
         return batch_size > 1 and batch_size * X.mean_stored >= X.n_features
-    if n_outputs > 1:
-        return batch_size >= 8
-    if X.n_features <= 32:
-        return batch_size >= 16
-    return batch_size > (64 if X.n_features <= 256 else 1023)
+    return batch_size * min(n_outputs, 4) >= 16
 
 
 class Orders:

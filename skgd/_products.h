@@ -1,0 +1,210 @@
+/* Products of a block of rows with several outputs, and of their slopes with the rows.
+
+   They read the rows where they are, through a pointer each: rows in random order need
+   not be copied next to each other for a matrix product. A product is split into tiles
+   of sums that stay in registers: 4 rows times 3 outputs, or 16 features times 3 outputs.
+   Sums do not depend on threads, of which there are none.
+
+   The file includes itself, once for each type of X. */
+
+#ifndef SKGD_T
+
+#include <string.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define SKGD_TILES
+#define SKGD_INLINE static inline __attribute__((always_inline))
+typedef double skgd_quad __attribute__((vector_size(32)));
+/* As they lie in memory, at any address. */
+typedef double skgd_doubles __attribute__((vector_size(32), aligned(8), may_alias));
+typedef float skgd_floats __attribute__((vector_size(16), aligned(4), may_alias));
+#define SKGD_LOAD_double(x) (*(const skgd_doubles *)(x))
+#define SKGD_LOAD_float(x) \
+    __builtin_convertvector(*(const skgd_floats *)(x), skgd_quad)
+#endif
+
+#define SKGD_JOIN_(a, b) a##_##b
+#define SKGD_JOIN(a, b) SKGD_JOIN_(a, b)
+#define SKGD_NAME(name) SKGD_JOIN(skgd_##name, SKGD_T)
+#define SKGD_LOAD SKGD_JOIN(SKGD_LOAD, SKGD_T)
+
+/* Coefficients that stay in the first-level cache during a pass over the rows. */
+#define SKGD_CACHED_COEFS 3072
+
+/* Of n outputs, how many to take at once: 3, but not so that a single one is left. */
+#define SKGD_OUTPUTS(n) ((n) == 4 ? 2 : (n) < 3 ? (n) : 3)
+
+#define SKGD_HALF(n) ((n) < 64 ? (n) : (n) / 2 & ~(Py_ssize_t)15)
+
+#define SKGD_MIN(a, b) ((a) < (b) ? (a) : (b))
+
+#define SKGD_T float
+#include "_products.h"
+#undef SKGD_T
+#define SKGD_T double
+#include "_products.h"
+#undef SKGD_T
+
+#else
+
+/* Prefetch features from `from` to `to` of a row. */
+static inline void SKGD_NAME(prefetch)(const SKGD_T *x, Py_ssize_t from, Py_ssize_t to)
+{
+    if (from >= to)
+        return;
+    for (; from < to; from += 64 / sizeof(SKGD_T))
+        SKGD_PREFETCH(x + from);
+    SKGD_PREFETCH(x + to - 1);
+}
+
+#ifdef SKGD_TILES
+
+/* z[r, k] += x[r] . w[k] over features from `from` to `to`, of R rows and C outputs. */
+SKGD_INLINE void SKGD_NAME(dot_tile)(
+    const int R, const int C, const SKGD_T *const *x, Py_ssize_t from, Py_ssize_t to,
+    const double *w, Py_ssize_t n_features, double *z, Py_ssize_t n_outputs)
+{
+    skgd_quad sum[4][3], a[4], b;
+    Py_ssize_t j, q;
+    double total;
+    int r, c;
+    for (r = 0; r < R; r++)
+        for (c = 0; c < C; c++)
+            sum[r][c] = (skgd_quad){0.0, 0.0, 0.0, 0.0};
+    for (j = from; j + 4 <= to; j += 4) {
+        for (r = 0; r < R; r++)
+            a[r] = SKGD_LOAD(x[r] + j);
+        for (c = 0; c < C; c++) {
+            b = SKGD_LOAD_double(w + c * n_features + j);
+            for (r = 0; r < R; r++)
+                sum[r][c] += a[r] * b;
+        }
+    }
+    for (r = 0; r < R; r++)
+        for (c = 0; c < C; c++) {
+            total = (sum[r][c][0] + sum[r][c][2]) + (sum[r][c][1] + sum[r][c][3]);
+            for (q = j; q < to; q++)
+                total += x[r][q] * w[c * n_features + q];
+            z[r * n_outputs + c] += total;
+        }
+}
+
+/* g[k, j] += sum over rows of f[r, k] x[r, j], of 4 V features and C outputs.
+
+   With `skip`, the first features of the last four are left as they are. */
+SKGD_INLINE void SKGD_NAME(add_tile)(
+    const int V, const int C, const int skip, const SKGD_T *const *x,
+    Py_ssize_t n_rows, Py_ssize_t j, const double *f, Py_ssize_t n_outputs, double *g,
+    Py_ssize_t n_features)
+{
+    skgd_quad sum[4][3], a[4];
+    const skgd_quad kept = {skip < 1, skip < 2, skip < 3, 1.0};
+    Py_ssize_t r;
+    int v, c;
+    for (v = 0; v < V; v++)
+        for (c = 0; c < C; c++)
+            sum[v][c] = SKGD_LOAD_double(g + c * n_features + j + 4 * v);
+    for (r = 0; r < n_rows; r++) {
+        for (v = 0; v < V; v++)
+            a[v] = SKGD_LOAD(x[r] + j + 4 * v);
+        if (skip)
+            a[V - 1] *= kept;
+        for (c = 0; c < C; c++)
+            for (v = 0; v < V; v++)
+                sum[v][c] += a[v] * f[r * n_outputs + c];
+    }
+    for (v = 0; v < V; v++)
+        for (c = 0; c < C; c++)
+            *(skgd_doubles *)(g + c * n_features + j + 4 * v) = sum[v][c];
+}
+
+#define SKGD_CASES(tile, R, C, ...)                                                    \
+    switch (3 * (R) + (C)) {                                                           \
+    case 4: SKGD_NAME(tile)(1, 1, __VA_ARGS__); break;                                 \
+    case 5: SKGD_NAME(tile)(1, 2, __VA_ARGS__); break;                                 \
+    case 6: SKGD_NAME(tile)(1, 3, __VA_ARGS__); break;                                 \
+    case 7: SKGD_NAME(tile)(2, 1, __VA_ARGS__); break;                                 \
+    case 8: SKGD_NAME(tile)(2, 2, __VA_ARGS__); break;                                 \
+    case 9: SKGD_NAME(tile)(2, 3, __VA_ARGS__); break;                                 \
+    case 10: SKGD_NAME(tile)(3, 1, __VA_ARGS__); break;                                \
+    case 11: SKGD_NAME(tile)(3, 2, __VA_ARGS__); break;                                \
+    case 12: SKGD_NAME(tile)(3, 3, __VA_ARGS__); break;                                \
+    case 13: SKGD_NAME(tile)(4, 1, __VA_ARGS__); break;                                \
+    case 14: SKGD_NAME(tile)(4, 2, __VA_ARGS__); break;                                \
+    case 15: SKGD_NAME(tile)(4, 3, __VA_ARGS__); break;                                \
+    }
+
+#endif
+
+/* Z = X W^T for rows at x[0], x[1], ...; Z is (n_rows, K), W is (K, p).
+
+   The first half of the rows behind these, up to x[n_ahead], is prefetched meanwhile;
+   `accumulate` prefetches the second. Short rows are prefetched as a whole. */
+SKGD_VECTOR void SKGD_NAME(multiply)(
+    const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
+    Py_ssize_t n_features, const double *w, Py_ssize_t n_outputs, double *z)
+{
+    Py_ssize_t r, k, R, C, half = SKGD_HALF(n_features);
+#ifdef SKGD_TILES
+    Py_ssize_t from, to, width = SKGD_CACHED_COEFS / n_outputs;
+    width = width < 128 ? 128 : width > 512 ? 512 : width & ~(Py_ssize_t)3;
+    memset(z, 0, n_rows * n_outputs * sizeof(double));
+    for (from = 0; from < n_features; from += width) {
+        to = SKGD_MIN(from + width, n_features);
+        for (r = 0; r < n_rows; r += R) {
+            R = SKGD_MIN(4, n_rows - r);
+            for (k = r; k < r + R && n_rows + k < n_ahead; k++)
+                SKGD_NAME(prefetch)(x[n_rows + k], from, SKGD_MIN(to, half));
+            for (k = 0; k < n_outputs; k += C) {
+                C = SKGD_OUTPUTS(n_outputs - k);
+                SKGD_CASES(dot_tile, R, C, x + r, from, to, w + k * n_features,
+                           n_features, z + r * n_outputs + k, n_outputs)
+            }
+        }
+    }
+#else
+    (void)R, (void)C;
+    for (r = 0; r < n_rows; r++)
+        for (k = 0; k < n_outputs; k++)
+            z[r * n_outputs + k] = SKGD_NAME(dot)(x[r], w + k * n_features, n_features);
+#endif
+}
+
+/* G += F^T X for rows at x[0], x[1], ...; F is (n_rows, K), G is (K, p). */
+SKGD_VECTOR void SKGD_NAME(accumulate)(
+    const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
+    Py_ssize_t n_features, const double *f, Py_ssize_t n_outputs, double *g)
+{
+    Py_ssize_t r, k, j = 0, V, C, half = SKGD_HALF(n_features);
+#ifdef SKGD_TILES
+    for (; j + 4 <= n_features; j += 4 * V) {
+        V = SKGD_MIN(4, (n_features - j) / 4);
+        if (j >= half)
+            for (r = n_rows; r < n_ahead; r++)
+                SKGD_NAME(prefetch)(x[r], j, j + 4 * V);
+        for (k = 0; k < n_outputs; k += C) {
+            C = SKGD_OUTPUTS(n_outputs - k);
+            SKGD_CASES(add_tile, V, C, 0, x, n_rows, j, f + k, n_outputs,
+                       g + k * n_features, n_features)
+        }
+    }
+    /* The last features, if any, together with some of those before. */
+    for (k = 0; j < n_features && n_features > 4; k += C) {
+        C = SKGD_OUTPUTS(n_outputs - k);
+        SKGD_CASES(add_tile, 1, C, 4 - (int)(n_features - j), x, n_rows,
+                   n_features - 4, f + k, n_outputs, g + k * n_features, n_features)
+        if (k + C == n_outputs)
+            j = n_features;
+    }
+#else
+    (void)V, (void)C;
+#endif
+    for (; j < n_features; j++)
+        for (k = 0; k < n_outputs; k++)
+            for (r = 0; r < n_rows; r++)
+                g[k * n_features + j] += f[r * n_outputs + k] * x[r][j];
+}
+
+#undef SKGD_CASES
+
+#endif
