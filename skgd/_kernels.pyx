@@ -43,30 +43,7 @@ import numpy as np
 
 cdef extern from *:
     """
-    #if defined(__GNUC__) || defined(__clang__)
-    /* Into the second-level cache, which takes more misses at a time than the first.
-       gcc takes a function that does nothing but prefetch for one without effect,
-       and drops the calls; the empty asm statement keeps it from doing so. */
-    #define SKGD_PREFETCH(address) \
-        do { __builtin_prefetch(address, 0, 2); __asm__ __volatile__(""); } while (0)
-    #elif defined(_MSC_VER) && (defined(_M_X64) || defined(_M_IX86))
-    #include <xmmintrin.h>
-    #define SKGD_PREFETCH(address) _mm_prefetch((const char *)(address), _MM_HINT_T1)
-    #else
-    #define SKGD_PREFETCH(address) ((void)(address))
-    #endif
-
-    /* Wheels are compiled for the oldest CPU of a kind. Where the toolchain can, the
-       loops over the features of a row are compiled for AVX2 and AVX-512 as well, and
-       the right version is chosen when the module is loaded. */
-    #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11 \
-            && defined(__x86_64__) && defined(__GLIBC__)
-    #define SKGD_VECTOR \
-        static __attribute__((target_clones( \
-            "arch=x86-64-v4", "arch=x86-64-v3", "default")))
-    #else
-    #define SKGD_VECTOR static
-    #endif
+    #include "_vector.h"
 
     #define SKGD_LOOPS(T)                                                             \
     SKGD_VECTOR double skgd_dot_##T(const T *x, const double *w, Py_ssize_t n)        \
@@ -755,7 +732,7 @@ cdef double row_loop(
 
 
 cdef inline void multiply(
-    const Values** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Epoch* e,
+    const Values** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Epoch* e
 ) noexcept nogil:
     """Z = X W^T for dense rows."""
     if Values is float:

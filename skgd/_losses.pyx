@@ -25,6 +25,10 @@ from libc.math cimport INFINITY, exp, fabs, fmax, log, log1p
 
 import numpy as np
 
+cdef extern from "_softmax.h":
+    void exps "skgd_exps"(
+        double* e, const double* z, double largest, Py_ssize_t size) noexcept nogil
+
 
 def quantile(y, weight, level):
     """Quantile of each column of y by weight: the mean of the lower and the upper one.
@@ -533,8 +537,8 @@ cdef class Multinomial(Loss):
             for k in range(1, n_outputs):
                 largest = fmax(largest, z[k])
             sum_exp = 0.0
+            exps(slopes, z, largest, n_outputs)
             for k in range(n_outputs):
-                slopes[k] = exp(z[k] - largest)
                 sum_exp += slopes[k]
             total += s * (log(sum_exp) + (largest - z[label]))
             factor = s / sum_exp

@@ -9,7 +9,7 @@
 
 #ifndef SKGD_T
 
-#include <string.h>
+#include "_vector.h"
 
 #if defined(__GNUC__) || defined(__clang__)
 #define SKGD_TILES
@@ -34,7 +34,8 @@ typedef float skgd_floats __attribute__((vector_size(16), aligned(4), may_alias)
 /* Of n outputs, how many to take at once: 3, but not so that a single one is left. */
 #define SKGD_OUTPUTS(n) ((n) == 4 ? 2 : (n) < 3 ? (n) : 3)
 
-#define SKGD_HALF(n) ((n) < 64 ? (n) : (n) / 2 & ~(Py_ssize_t)15)
+/* Rows of fewer features are prefetched as a whole. */
+#define SKGD_SHORT 64
 
 #define SKGD_MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -50,8 +51,6 @@ typedef float skgd_floats __attribute__((vector_size(16), aligned(4), may_alias)
 /* Prefetch features from `from` to `to` of a row. */
 static inline void SKGD_NAME(prefetch)(const SKGD_T *x, Py_ssize_t from, Py_ssize_t to)
 {
-    if (from >= to)
-        return;
     for (; from < to; from += 64 / sizeof(SKGD_T))
         SKGD_PREFETCH(x + from);
     SKGD_PREFETCH(x + to - 1);
@@ -138,13 +137,13 @@ SKGD_INLINE void SKGD_NAME(add_tile)(
 
 /* Z = X W^T for rows at x[0], x[1], ...; Z is (n_rows, K), W is (K, p).
 
-   The first half of the rows behind these, up to x[n_ahead], is prefetched meanwhile;
-   `accumulate` prefetches the second. Short rows are prefetched as a whole. */
+   The rows behind these, up to x[n_ahead], are prefetched meanwhile, if they are short.
+   Otherwise `accumulate` does so: to prefetch a part of long rows here took longer. */
 SKGD_VECTOR void SKGD_NAME(multiply)(
     const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
     Py_ssize_t n_features, const double *w, Py_ssize_t n_outputs, double *z)
 {
-    Py_ssize_t r, k, R, C, half = SKGD_HALF(n_features);
+    Py_ssize_t r, k, R, C;
 #ifdef SKGD_TILES
     Py_ssize_t from, to, width = SKGD_CACHED_COEFS / n_outputs;
     width = width < 128 ? 128 : width > 512 ? 512 : width & ~(Py_ssize_t)3;
@@ -153,8 +152,9 @@ SKGD_VECTOR void SKGD_NAME(multiply)(
         to = SKGD_MIN(from + width, n_features);
         for (r = 0; r < n_rows; r += R) {
             R = SKGD_MIN(4, n_rows - r);
-            for (k = r; k < r + R && n_rows + k < n_ahead; k++)
-                SKGD_NAME(prefetch)(x[n_rows + k], from, SKGD_MIN(to, half));
+            for (k = r; n_features < SKGD_SHORT && k < SKGD_MIN(r + R, n_ahead - n_rows);
+                 k++)
+                SKGD_NAME(prefetch)(x[n_rows + k], from, to);
             for (k = 0; k < n_outputs; k += C) {
                 C = SKGD_OUTPUTS(n_outputs - k);
                 SKGD_CASES(dot_tile, R, C, x + r, from, to, w + k * n_features,
@@ -170,18 +170,19 @@ SKGD_VECTOR void SKGD_NAME(multiply)(
 #endif
 }
 
-/* G += F^T X for rows at x[0], x[1], ...; F is (n_rows, K), G is (K, p). */
+/* G += F^T X for rows at x[0], x[1], ...; F is (n_rows, K), G is (K, p).
+
+   The rows behind these, up to x[n_ahead], are prefetched, if they are long. */
 SKGD_VECTOR void SKGD_NAME(accumulate)(
     const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
     Py_ssize_t n_features, const double *f, Py_ssize_t n_outputs, double *g)
 {
-    Py_ssize_t r, k, j = 0, V, C, half = SKGD_HALF(n_features);
+    Py_ssize_t r, k, j = 0, V, C;
 #ifdef SKGD_TILES
     for (; j + 4 <= n_features; j += 4 * V) {
         V = SKGD_MIN(4, (n_features - j) / 4);
-        if (j >= half)
-            for (r = n_rows; r < n_ahead; r++)
-                SKGD_NAME(prefetch)(x[r], j, j + 4 * V);
+        for (r = n_rows; n_features >= SKGD_SHORT && r < n_ahead; r++)
+            SKGD_NAME(prefetch)(x[r], j, j + 4 * V);
         for (k = 0; k < n_outputs; k += C) {
             C = SKGD_OUTPUTS(n_outputs - k);
             SKGD_CASES(add_tile, V, C, 0, x, n_rows, j, f + k, n_outputs,

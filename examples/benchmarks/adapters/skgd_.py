@@ -1,0 +1,61 @@
+"""This package, with fixed steps and with its own."""
+
+from adapters._method import ALL, ALPHA, TINY, Method
+from skgd import GDClassifier, GDRegressor
+
+
+def estimator(data, **parameters):
+    kind = GDRegressor if data.task == "regression" else GDClassifier
+    return kind(random_state=0, **parameters)
+
+
+def solver(batch_size):
+    if batch_size == ALL:
+        return dict(solver="batch")
+    if batch_size == 1:
+        return dict(solver="sgd")
+    return dict(solver="minibatch", batch_size=batch_size)
+
+
+class FixedStep(Method):
+    """Textbook gradient descent, for times of epochs only."""
+
+    name = "skgd"
+    batch_sizes = (1, 32, 200, 1024, ALL)
+    has_default = False
+
+    def fit(self, data, passes, batch_size):
+        return estimator(
+            data,
+            **solver(batch_size),
+            eta0=TINY,
+            learning_rate="constant",
+            alpha=ALPHA,
+            max_iter=passes,
+            tol=None,
+        ).fit(data.X, data.y)
+
+
+class Auto(Method):
+    """The default, eta0="auto"."""
+
+    name = "skgd auto"
+    batch_sizes = (1, 32, 200, 1024, ALL)
+
+    def fit(self, data, passes, batch_size):
+        return estimator(
+            data, **solver(batch_size), alpha=ALPHA, max_iter=passes, tol=None
+        ).fit(data.X, data.y)
+
+    def fit_default(self, data):
+        return estimator(data).fit(data.X, data.y)
+
+    def settings(self, data):
+        return {
+            "skgd minibatch": [dict(batch_size="auto")],
+            "skgd sgd": [dict(batch_size=1)],
+            "skgd batch": [dict(batch_size=ALL)],
+        }
+
+
+METHODS = [FixedStep(), Auto()]
