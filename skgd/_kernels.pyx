@@ -43,76 +43,40 @@ import numpy as np
 
 cdef extern from *:
     """
-    #include "_vector.h"
-
-    #define SKGD_LOOPS(T)                                                             \
-    SKGD_VECTOR double skgd_dot_##T(const T *x, const double *w, Py_ssize_t n)        \
-    {                                                                                 \
-        double s[8] = {0}, total;                                                     \
-        Py_ssize_t j = 0;                                                             \
-        for (; j + 8 <= n; j += 8)                                                    \
-            for (int q = 0; q < 8; q++)                                               \
-                s[q] += x[j + q] * w[j + q];                                          \
-        total = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));    \
-        for (; j < n; j++)                                                            \
-            total += x[j] * w[j];                                                     \
-        return total;                                                                 \
-    }                                                                                 \
-    SKGD_VECTOR void skgd_add_##T(double *w, double factor, const T *x, Py_ssize_t n) \
-    {                                                                                 \
-        for (Py_ssize_t j = 0; j < n; j++)                                            \
-            w[j] += factor * x[j];                                                    \
-    }                                                                                 \
-    SKGD_VECTOR void skgd_scaled_add_##T(                                             \
-        double *w, double factor, const double *scale, const T *x, Py_ssize_t n)      \
-    {                                                                                 \
-        for (Py_ssize_t j = 0; j < n; j++)                                            \
-            w[j] += factor * scale[j] * x[j];                                         \
-    }                                                                                 \
-    SKGD_VECTOR void skgd_add_squares_##T(                                            \
-        double *w, double factor, const T *x, const double *mean, Py_ssize_t n)       \
-    {                                                                                 \
-        for (Py_ssize_t j = 0; j < n; j++)                                            \
-            w[j] += factor * (x[j] - mean[j]) * (x[j] - mean[j]);                     \
-    }                                                                                 \
-    SKGD_VECTOR double skgd_norm_##T(                                                 \
-        const T *x, double shift, const double *mean, const double *scale,            \
-        Py_ssize_t n)                                                                 \
-    {                                                                                 \
-        double s[8] = {0}, total, u;                                                  \
-        Py_ssize_t j = 0;                                                             \
-        for (; j + 8 <= n; j += 8)                                                    \
-            for (int q = 0; q < 8; q++) {                                             \
-                double v = x[j + q] - shift * mean[j + q];                            \
-                s[q] += v * v * scale[j + q];                                         \
-            }                                                                         \
-        total = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));    \
-        for (; j < n; j++) {                                                          \
-            u = x[j] - shift * mean[j];                                               \
-            total += u * u * scale[j];                                                \
-        }                                                                             \
-        return total;                                                                 \
-    }
-    SKGD_LOOPS(float)
-    SKGD_LOOPS(double)
-
     #include "_products.h"
     """
     void prefetch "SKGD_PREFETCH"(const void* address) noexcept nogil
+    void prefetch_near "SKGD_PREFETCH_NEAR"(const void* address) noexcept nogil
     double dot_float "skgd_dot_float"(
         const float* x, const double* w, Py_ssize_t n) noexcept nogil
+    double dot_ahead_float "skgd_dot_ahead_float"(
+        const float* x, const double* w, Py_ssize_t n, const float* next) noexcept nogil
     double dot_double "skgd_dot_double"(
         const double* x, const double* w, Py_ssize_t n) noexcept nogil
+    double dot_ahead_double "skgd_dot_ahead_double"(
+        const double* x, const double* w, Py_ssize_t n, const double* next) noexcept nogil
     void add_float "skgd_add_float"(
         double* w, double factor, const float* x, Py_ssize_t n) noexcept nogil
+    void add_ahead_float "skgd_add_ahead_float"(
+        double* w, double factor, const float* x, Py_ssize_t n, const float* next
+    ) noexcept nogil
     void add_double "skgd_add_double"(
         double* w, double factor, const double* x, Py_ssize_t n) noexcept nogil
+    void add_ahead_double "skgd_add_ahead_double"(
+        double* w, double factor, const double* x, Py_ssize_t n, const double* next
+    ) noexcept nogil
     void scaled_add_float "skgd_scaled_add_float"(
         double* w, double factor, const double* scale, const float* x,
         Py_ssize_t n) noexcept nogil
+    void scaled_add_ahead_float "skgd_scaled_add_ahead_float"(
+        double* w, double factor, const double* scale, const float* x,
+        Py_ssize_t n, const float* next) noexcept nogil
     void scaled_add_double "skgd_scaled_add_double"(
         double* w, double factor, const double* scale, const double* x,
         Py_ssize_t n) noexcept nogil
+    void scaled_add_ahead_double "skgd_scaled_add_ahead_double"(
+        double* w, double factor, const double* scale, const double* x,
+        Py_ssize_t n, const double* next) noexcept nogil
     void add_squares_float "skgd_add_squares_float"(
         double* w, double factor, const float* x, const double* mean,
         Py_ssize_t n) noexcept nogil
@@ -148,12 +112,19 @@ ctypedef fused Index:
 
 cdef enum:
     CACHE_LINE = 64         # bytes
+    # Rows are prefetched twice: from memory into the second-level cache, and from there
+    # into the first. Loads of a row would have to queue behind misses of later rows.
     ROWS_AHEAD = 12         # how far a row is prefetched before it is used,
+    BYTES_AHEAD = 65536     # if the rows up to it are no more than this
+    ROWS_NEAR = 4           # the same for the first-level cache
+    BYTES_NEAR = 16384
+    LINES_AHEAD = 32        # how many lines of a row; the hardware goes on from there
+    LONG_ROW = 256          # features from which a row is prefetched line by line
     BATCH_AHEAD = 64        # largest batch prefetched while the one before is added
-    LINES_AHEAD = 32        # and how many lines of it; the hardware goes on from there
     COEFS_AHEAD = 4         # how far the coefficients of a sparse row are,
     COEFS_NEAR = 65536      # if there are more than this: few stay in cache anyway
-    CACHED_VALUES = 16384   # values of X in a block, of which two share the cache
+    NEAR_VALUES = 4096      # values of X in a block, so that it stays in the first level,
+    CACHED_VALUES = 16384   # but of long rows, so many share the moves of the gradient
 
 # W = scale * V is multiplied out when scale falls below this. A running average
 # subtracts sums of scales, and loses as many digits as the scale has fallen.
@@ -253,6 +224,37 @@ cdef inline double dot(const Values* x, const double* w, Py_ssize_t n) noexcept 
         return dot_float(x, w, n)
     else:
         return dot_double(x, w, n)
+
+
+cdef inline double dot_ahead(
+    const Values* x, const double* w, Py_ssize_t n, const Values* next
+) noexcept nogil:
+    """`dot`, with every second line of the row `next` prefetched meanwhile."""
+    if Values is float:
+        return dot_ahead_float(x, w, n, next)
+    else:
+        return dot_ahead_double(x, w, n, next)
+
+
+cdef inline void add_ahead(
+    double* w, double factor, const Values* x, Py_ssize_t n, const Values* next
+) noexcept nogil:
+    """`add`, with the other lines of the row `next` prefetched meanwhile."""
+    if Values is float:
+        add_ahead_float(w, factor, x, n, next)
+    else:
+        add_ahead_double(w, factor, x, n, next)
+
+
+cdef inline void scaled_add_ahead(
+    double* w, double factor, const double* scale, const Values* x, Py_ssize_t n,
+    const Values* next,
+) noexcept nogil:
+    """`scaled_add`, with the other lines of the row `next` prefetched meanwhile."""
+    if Values is float:
+        scaled_add_ahead_float(w, factor, scale, x, n, next)
+    else:
+        scaled_add_ahead_double(w, factor, scale, x, n, next)
 
 
 cdef inline void add(
@@ -361,12 +363,17 @@ cdef inline void row_add(
             add(coef + columns[j] * n_outputs, x[j], factors, n_outputs)
 
 
-cdef inline void prefetch_bytes(const void* start, Py_ssize_t size) noexcept nogil:
+cdef inline void prefetch_bytes(
+    const void* start, Py_ssize_t size, bint near
+) noexcept nogil:
     # From the start of the first line: stepping from `start` would miss the last one.
     cdef uintptr_t line = <uintptr_t> start & ~(<uintptr_t> CACHE_LINE - 1)
     cdef uintptr_t end = <uintptr_t> start + min(size, LINES_AHEAD * CACHE_LINE)
     while line < end:
-        prefetch(<const void*> line)
+        if near:
+            prefetch_near(<const void*> line)
+        else:
+            prefetch(<const void*> line)
         line += CACHE_LINE
 
 
@@ -376,11 +383,11 @@ cdef inline void prefetch_row(
 ) noexcept nogil:
     cdef Py_ssize_t n
     if indptr == NULL:
-        prefetch_bytes(values + i * stride, n_features * sizeof(Values))
+        prefetch_bytes(values + i * stride, n_features * sizeof(Values), False)
     else:
         n = indptr[i + 1] - indptr[i]
-        prefetch_bytes(indices + indptr[i], n * sizeof(Index))
-        prefetch_bytes(values + indptr[i], n * sizeof(Values))
+        prefetch_bytes(indices + indptr[i], n * sizeof(Index), False)
+        prefetch_bytes(values + indptr[i], n * sizeof(Values), False)
 
 
 # ------------------------------------------------------------ arguments, lazy
@@ -425,6 +432,15 @@ cdef inline void look_ahead(
         prefetch_row(values, indices, indptr, stride, n_features, e.order[t])
 
 
+cdef inline void look_near(
+    const Values* values, Py_ssize_t stride, Epoch* e, Py_ssize_t t
+) noexcept nogil:
+    """Prefetch the dense row of visit t from the second-level cache."""
+    cdef Py_ssize_t size = e.n_features * sizeof(Values)
+    if t < e.n_order and size >= 3 * CACHE_LINE:
+        prefetch_bytes(values + e.order[t] * stride, size, True)
+
+
 cdef inline void look_at_coefs(
     const double* coef, const Index* indices, const Index* indptr, Epoch* e,
     Py_ssize_t t,
@@ -436,6 +452,13 @@ cdef inline void look_at_coefs(
         i = e.order[t]
         for j in range(<Py_ssize_t> indptr[i], <Py_ssize_t> indptr[i + 1]):
             prefetch(coef + indices[j] * n_outputs)
+
+
+cdef inline Py_ssize_t rows_within(
+    Py_ssize_t most, Py_ssize_t room, Py_ssize_t row_bytes
+) noexcept nogil:
+    """How many rows fit into `room` bytes, two at least."""
+    return max(2, min(most, room // max(row_bytes, 1)))
 
 
 cdef struct Lazy:
@@ -591,34 +614,56 @@ cdef double plain_loop(
     cdef double* losses = e.losses
     cdef double l2 = e.l2
     cdef double intercept = e.intercept[0]
-    cdef double total = 0.0, scale = 1.0, z = 0.0, slope = 0.0, value
+    cdef double total = 0.0, scale = 1.0, z = 0.0, slope = 0.0, eta, factor, value
+    # Lines of long rows are prefetched one by one, while an earlier row is in use: loads
+    # would wait behind all of them at once.
+    cdef bint long_rows = not sparse and n >= LONG_ROW
+    cdef Py_ssize_t lead = ROWS_AHEAD, near = ROWS_NEAR
+    cdef const Values* next_row = values
     cdef const Values* x = values
     cdef const Index* columns = NULL
 
+    if not sparse:
+        lead = rows_within(ROWS_AHEAD, BYTES_AHEAD, n * sizeof(Values))
+        near = rows_within(ROWS_NEAR, BYTES_NEAR, n * sizeof(Values))
     for t in range(n_order):
-        look_ahead(values, indices, indptr, stride, n, e, t + ROWS_AHEAD)
-        if far:
-            look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
+        eta = steps[0]
+        steps += e.steps_stride
         i = order[t]
         x = row_at(values, indices, indptr, stride, i, &columns, &n)
-        row_dot(x, columns, n, coef, 1, &z)
-        value = loss.point(y[t], scale * z + intercept, &slope)
-        slope *= -steps[0]
+        if not sparse:
+            look_near(values, stride, e, t + near)
+        if long_rows:
+            next_row = values + order[min(t + lead, n_order - 1)] * stride
+            z = dot_ahead(x, coef, n, next_row)
+        else:
+            look_ahead(values, indices, indptr, stride, n, e, t + lead)
+            if far:
+                look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
+            row_dot(x, columns, n, coef, 1, &z)
+        z = scale * z + intercept
+        scale *= 1.0 - eta * l2
+        if scale < MIN_SCALE:
+            flush(lazy, e, fmax(0.0, scale), sparse, t)
+            scale = 1.0
+        # Divided by here, the scale is not waited for: the loss is what takes longer.
+        factor = -eta / scale
+        value = loss.point(y[t], z, &slope)
         if weight != NULL:
             value *= weight[t]
             slope *= weight[t]
         total += value
         if losses != NULL:
             losses[t] = value
-        scale *= 1.0 - steps[0] * l2
-        if scale < MIN_SCALE:
-            flush(lazy, e, fmax(0.0, scale), sparse, t)
-            scale = 1.0
         if fit_intercept:
-            intercept += slope
-        slope /= scale
-        row_add(coef, 1, &slope, x, columns, n)
-        steps += e.steps_stride
+            intercept -= eta * slope
+        slope *= factor
+        if not long_rows:
+            row_add(coef, 1, &slope, x, columns, n)
+        elif slope != 0.0:
+            add_ahead(coef, slope, x, n, next_row)
+        else:
+            look_ahead(values, indices, indptr, stride, n, e, t + lead)
 
     e.intercept[0] = intercept
     flush(lazy, e, scale, sparse, n_order)
@@ -758,7 +803,10 @@ cdef double batch_gradient(
     Py_ssize_t stride, Loss loss, Epoch* e, Py_ssize_t start, Py_ssize_t stop,
     Py_ssize_t block_size, const void** rows, double* gradient,
 ) noexcept nogil:
-    """Sum of the gradients in W, then in b, over visits; returns their loss."""
+    """Sum of the gradients in W, then in b, over visits; returns their loss.
+
+    The loss alone, if `gradient` is NULL.
+    """
     cdef bint sparse = indptr != NULL
     cdef bint far = sparse and e.n_features * e.n_outputs > COEFS_NEAR
     cdef Py_ssize_t n_outputs = e.n_outputs
@@ -774,7 +822,8 @@ cdef double batch_gradient(
 
     if 1 < stop - start <= BATCH_AHEAD:
         lead = ROWS_AHEAD + (stop - start) // 2
-    memset(gradient, 0, n_outputs * (n_features + 1) * sizeof(double))
+    if gradient != NULL:
+        memset(gradient, 0, n_outputs * (n_features + 1) * sizeof(double))
     while t < stop:
         m = min(block_size, stop - t)
         if sparse:
@@ -797,6 +846,9 @@ cdef double batch_gradient(
             multiply(<const Values**> rows, m, n_ahead, e)
         predictions(e, m, 1.0)
         total += slopes_at(loss, e, t, m)
+        if gradient == NULL:
+            t += m
+            continue
 
         if sparse:
             for r in range(m):
@@ -936,7 +988,7 @@ cdef double metric_plain_loop(
     W = V - shift * direction.
     """
     cdef Py_ssize_t n = e.n_features
-    cdef Py_ssize_t t
+    cdef Py_ssize_t t, i
     cdef double total = 0.0, z, value, slope = 0.0, eta, path = 0.0, shift = 0.0
     cdef const double* scale = metric.scale
     cdef const Py_ssize_t* order = e.order
@@ -950,16 +1002,21 @@ cdef double metric_plain_loop(
     # How the offset, -W mean, moves with V and with the shift.
     cdef double mean_norm = dot(metric.mean, metric.direction, n)
     cdef Py_ssize_t next_kept = first_kept(e, metric)
+    cdef Py_ssize_t lead = rows_within(ROWS_AHEAD, BYTES_AHEAD, n * sizeof(Values))
+    cdef Py_ssize_t near = rows_within(ROWS_NEAR, BYTES_NEAR, n * sizeof(Values))
     cdef const Values* x
+    cdef const Values* next_row
 
     for t in range(e.n_order):
-        if t + ROWS_AHEAD < e.n_order:
-            prefetch(metric.products + 2 * order[t + ROWS_AHEAD])
-            prefetch_row(values, <const int32_t*> NULL, <const int32_t*> NULL, stride,
-                         n, order[t + ROWS_AHEAD])
+        i = order[min(t + lead, e.n_order - 1)]
+        prefetch(metric.products + 2 * i)
+        next_row = values + i * stride
+        if n < LONG_ROW:
+            prefetch_bytes(next_row, n * sizeof(Values), False)
+        look_near(values, stride, e, t + near)
         x = values + order[t] * stride
         products = metric.products + 2 * order[t]
-        z = dot(x, coef, n) - shift * products[1] + offset
+        z = dot_ahead(x, coef, n, next_row) - shift * products[1] + offset
         value = loss.point(y[t], z, &slope)
         if weight != NULL:
             value *= weight[t]
@@ -972,7 +1029,7 @@ cdef double metric_plain_loop(
         path += eta
         if slope != 0.0:
             slope *= -eta
-            scaled_add(coef, slope, scale, x, n)
+            scaled_add_ahead(coef, slope, scale, x, n, next_row)
             shift += slope
             offset -= slope * (products[1] - mean_norm)
             if fit_intercept:
@@ -1638,6 +1695,25 @@ def row_products(Rows X, const double[::1] mean, const double[::1] scale):
     return np.asarray(out)
 
 
+def loss_at(
+    Rows X,
+    const Py_ssize_t[::1] order,
+    const double[:, ::1] y,
+    const double[::1] weight,
+    Loss loss,
+    coef,
+    double[::1] intercept,
+):
+    """Sum over rows of weight times loss. Parameters as in `run_epoch`."""
+    cdef Arguments a
+    a = Arguments(X, order, y, weight, order.shape[0], coef, intercept, True, None,
+                  None, True)
+    a.add_blocks(X, 1)
+    a.scratch.gradient = NULL
+    a.e.n_updates = 0
+    return dispatch(X, loss, &a.e, NULL, NULL, &a.scratch)
+
+
 def loss_gradient(
     Rows X,
     const Py_ssize_t[::1] order,
@@ -1729,4 +1805,8 @@ cdef double typed(
 
 
 cdef Py_ssize_t rows_of_block(Rows X):
-    return max(1, min(1024, int(CACHED_VALUES / max(X.mean_stored, 1.0))))
+    cdef double stored = max(X.mean_stored, 1.0)
+    if X.sparse:
+        return max(1, min(1024, int(CACHED_VALUES / stored)))
+    # Twenty rows at least, if that is not too much for the second level.
+    return max(1, int(NEAR_VALUES / stored), min(20, int(CACHED_VALUES / stored)))

@@ -1,9 +1,11 @@
-/* Products of a block of rows with several outputs, and of their slopes with the rows.
+/* Loops over the features of rows.
 
-   They read the rows where they are, through a pointer each: rows in random order need
-   not be copied next to each other for a matrix product. A product is split into tiles
-   of sums that stay in registers: 4 rows times 3 outputs, or 16 features times 3 outputs.
-   Sums do not depend on threads, of which there are none.
+   Of one row: its product with coefficients, and what is added to them. Of a block of
+   rows and several outputs, two products. These read the rows where they are, through a
+   pointer each: rows in random order need not be copied next to each other for a matrix
+   product. They are split into tiles of sums that stay in registers: 4 rows times 3
+   outputs, or 16 features times 3 outputs. Sums do not depend on threads, of which there
+   are none.
 
    The file includes itself, once for each type of X. */
 
@@ -21,6 +23,8 @@ typedef float skgd_floats __attribute__((vector_size(16), aligned(4), may_alias)
 #define SKGD_LOAD_double(x) (*(const skgd_doubles *)(x))
 #define SKGD_LOAD_float(x) \
     __builtin_convertvector(*(const skgd_floats *)(x), skgd_quad)
+#else
+#define SKGD_INLINE static inline
 #endif
 
 #define SKGD_JOIN_(a, b) a##_##b
@@ -48,12 +52,131 @@ typedef float skgd_floats __attribute__((vector_size(16), aligned(4), may_alias)
 
 #else
 
+/* Values of X in a line of cache. */
+#define SKGD_LINE (64 / (Py_ssize_t)sizeof(SKGD_T))
+
 /* Prefetch features from `from` to `to` of a row. */
 static inline void SKGD_NAME(prefetch)(const SKGD_T *x, Py_ssize_t from, Py_ssize_t to)
 {
-    for (; from < to; from += 64 / sizeof(SKGD_T))
+    for (; from < to; from += SKGD_LINE)
         SKGD_PREFETCH(x + from);
     SKGD_PREFETCH(x + to - 1);
+}
+
+/* x . w; with `ahead`, every second line of the row `next` is prefetched meanwhile. */
+SKGD_INLINE double SKGD_NAME(dot_row)(
+    const int ahead, const SKGD_T *x, const double *w, Py_ssize_t n, const SKGD_T *next)
+{
+    Py_ssize_t j = 0;
+    double total = 0.0;
+#ifdef SKGD_TILES
+    /* Four sums at a time: one would wait for itself. */
+    skgd_quad s[4] = {{0.0}};
+    for (; j + 2 * SKGD_LINE <= n; j += 2 * SKGD_LINE) {
+        if (ahead)
+            SKGD_PREFETCH(next + j);
+        for (int q = 0; q < SKGD_LINE / 2; q++)
+            s[q % 4] += SKGD_LOAD(x + j + 4 * q) * SKGD_LOAD_double(w + j + 4 * q);
+    }
+    for (; j + 8 <= n; j += 8) {
+        s[0] += SKGD_LOAD(x + j) * SKGD_LOAD_double(w + j);
+        s[1] += SKGD_LOAD(x + j + 4) * SKGD_LOAD_double(w + j + 4);
+    }
+    if (j + 4 <= n) {
+        s[2] += SKGD_LOAD(x + j) * SKGD_LOAD_double(w + j);
+        j += 4;
+    }
+    for (; j < n; j++)
+        total += x[j] * w[j];
+    s[0] = (s[0] + s[1]) + (s[2] + s[3]);
+    return total + ((s[0][0] + s[0][2]) + (s[0][1] + s[0][3]));
+#else
+    (void)ahead, (void)next;
+    for (; j < n; j++)
+        total += x[j] * w[j];
+    return total;
+#endif
+}
+
+/* w += factor scale x, or without `scaled`, factor x; with `ahead`, the other lines of
+   `next` are prefetched meanwhile. */
+SKGD_INLINE void SKGD_NAME(add_row)(
+    const int scaled, const int ahead, double *w, double factor, const double *scale,
+    const SKGD_T *x, Py_ssize_t n, const SKGD_T *next)
+{
+    Py_ssize_t j = 0;
+    if (ahead) {
+        for (; j + 2 * SKGD_LINE <= n; j += 2 * SKGD_LINE) {
+            SKGD_PREFETCH(next + j + SKGD_LINE);
+            for (Py_ssize_t q = j; q < j + 2 * SKGD_LINE; q++)
+                w[q] += factor * (scaled ? scale[q] * x[q] : x[q]);
+        }
+        SKGD_NAME(prefetch)(next, j, n);
+    }
+    for (; j < n; j++)
+        w[j] += factor * (scaled ? scale[j] * x[j] : x[j]);
+}
+
+SKGD_VECTOR double SKGD_NAME(dot)(const SKGD_T *x, const double *w, Py_ssize_t n)
+{
+    return SKGD_NAME(dot_row)(0, x, w, n, NULL);
+}
+
+SKGD_VECTOR double SKGD_NAME(dot_ahead)(
+    const SKGD_T *x, const double *w, Py_ssize_t n, const SKGD_T *next)
+{
+    return SKGD_NAME(dot_row)(1, x, w, n, next);
+}
+
+SKGD_VECTOR void SKGD_NAME(add)(double *w, double factor, const SKGD_T *x, Py_ssize_t n)
+{
+    SKGD_NAME(add_row)(0, 0, w, factor, NULL, x, n, NULL);
+}
+
+SKGD_VECTOR void SKGD_NAME(add_ahead)(
+    double *w, double factor, const SKGD_T *x, Py_ssize_t n, const SKGD_T *next)
+{
+    SKGD_NAME(add_row)(0, 1, w, factor, NULL, x, n, next);
+}
+
+SKGD_VECTOR void SKGD_NAME(scaled_add)(
+    double *w, double factor, const double *scale, const SKGD_T *x, Py_ssize_t n)
+{
+    SKGD_NAME(add_row)(1, 0, w, factor, scale, x, n, NULL);
+}
+
+SKGD_VECTOR void SKGD_NAME(scaled_add_ahead)(
+    double *w, double factor, const double *scale, const SKGD_T *x, Py_ssize_t n,
+    const SKGD_T *next)
+{
+    SKGD_NAME(add_row)(1, 1, w, factor, scale, x, n, next);
+}
+
+/* w += factor (x - mean)^2. */
+SKGD_VECTOR void SKGD_NAME(add_squares)(
+    double *w, double factor, const SKGD_T *x, const double *mean, Py_ssize_t n)
+{
+    for (Py_ssize_t j = 0; j < n; j++)
+        w[j] += factor * (x[j] - mean[j]) * (x[j] - mean[j]);
+}
+
+/* Sum of scale (x - shift mean)^2. */
+SKGD_VECTOR double SKGD_NAME(norm)(
+    const SKGD_T *x, double shift, const double *mean, const double *scale, Py_ssize_t n)
+{
+    double s[8] = {0}, total;
+    Py_ssize_t j = 0;
+    for (; j + 8 <= n; j += 8)
+        for (int q = 0; q < 8; q++) {
+            double v = x[j + q] - shift * mean[j + q];
+            s[q] += v * v * scale[j + q];
+        }
+    total = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+    for (; j < n; j++) {
+        double v = x[j] - shift * mean[j];
+        total += v * v * scale[j];
+    }
+    return total;
 }
 
 #ifdef SKGD_TILES
@@ -207,5 +330,6 @@ SKGD_VECTOR void SKGD_NAME(accumulate)(
 }
 
 #undef SKGD_CASES
+#undef SKGD_LINE
 
 #endif

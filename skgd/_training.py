@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from skgd import _penalties, _solvers
-from skgd._kernels import Rows, run_epoch, total_loss
+from skgd._kernels import Rows, loss_at, total_loss
 from skgd._losses import Loss
 
 # More updates than this are thinned out in their record.
@@ -49,14 +49,9 @@ class Problem:
 
     def objective(self, state):
         """The objective at the coefficients that `state` would give out."""
-        coef, intercept = (array.copy(order="A") for array in state.result())
-        rows, y, weight = self.visits()
+        coef, intercept = state.result()
         with np.errstate(over="ignore", invalid="ignore"):
-            # An epoch of one update with a step of zero.
-            total = run_epoch(
-                self.X, rows, y, weight, self.n_rows, np.zeros(1), self.l1, self.l2,
-                self.loss, coef, intercept, self.fit_intercept, by_blocks=True,
-            )  # fmt: skip
+            total = loss_at(self.X, *self.visits(), self.loss, coef, intercept)
             return total / self.n_rows + _penalties.value(coef, self.l1, self.l2)
 
     def constant(self):

@@ -6,16 +6,20 @@
 #include <string.h>
 
 #if defined(__GNUC__) || defined(__clang__)
-/* Into the second-level cache, which takes more misses at a time than the first. gcc takes
-   a function that does nothing but prefetch for one without effect, and drops the calls;
-   the empty asm statement keeps it from doing so. */
-#define SKGD_PREFETCH(address) \
-    do { __builtin_prefetch(address, 0, 2); __asm__ __volatile__(""); } while (0)
+/* Into the second-level cache, and as near as can be. gcc takes a function that does
+   nothing but prefetch for one without effect, and drops the calls; the empty asm
+   statement keeps it from doing so. */
+#define SKGD_PREFETCH_LEVEL(address, level) \
+    do { __builtin_prefetch(address, 0, level); __asm__ __volatile__(""); } while (0)
+#define SKGD_PREFETCH(address) SKGD_PREFETCH_LEVEL(address, 2)
+#define SKGD_PREFETCH_NEAR(address) SKGD_PREFETCH_LEVEL(address, 3)
 #elif defined(_MSC_VER) && (defined(_M_X64) || defined(_M_IX86))
 #include <xmmintrin.h>
 #define SKGD_PREFETCH(address) _mm_prefetch((const char *)(address), _MM_HINT_T1)
+#define SKGD_PREFETCH_NEAR(address) _mm_prefetch((const char *)(address), _MM_HINT_T0)
 #else
 #define SKGD_PREFETCH(address) ((void)(address))
+#define SKGD_PREFETCH_NEAR(address) ((void)(address))
 #endif
 
 /* Wheels are compiled for the oldest CPU of a kind. Where the toolchain can, loops over
