@@ -50,11 +50,13 @@ cdef extern from *:
     double dot_float "skgd_dot_float"(
         const float* x, const double* w, Py_ssize_t n) noexcept nogil
     double dot_ahead_float "skgd_dot_ahead_float"(
-        const float* x, const double* w, Py_ssize_t n, const float* next) noexcept nogil
+        const float* x, const double* w, Py_ssize_t n, const float* next
+    ) noexcept nogil
     double dot_double "skgd_dot_double"(
         const double* x, const double* w, Py_ssize_t n) noexcept nogil
     double dot_ahead_double "skgd_dot_ahead_double"(
-        const double* x, const double* w, Py_ssize_t n, const double* next) noexcept nogil
+        const double* x, const double* w, Py_ssize_t n, const double* next
+    ) noexcept nogil
     void add_float "skgd_add_float"(
         double* w, double factor, const float* x, Py_ssize_t n) noexcept nogil
     void add_ahead_float "skgd_add_ahead_float"(
@@ -123,7 +125,7 @@ cdef enum:
     BATCH_AHEAD = 64        # largest batch prefetched while the one before is added
     COEFS_AHEAD = 4         # how far the coefficients of a sparse row are,
     COEFS_NEAR = 65536      # if there are more than this: few stay in cache anyway
-    NEAR_VALUES = 4096      # values of X in a block, so that it stays in the first level,
+    NEAR_VALUES = 4096      # values of X in a block, to stay in the first level,
     CACHED_VALUES = 16384   # but of long rows, so many share the moves of the gradient
 
 # W = scale * V is multiplied out when scale falls below this. A running average
@@ -615,8 +617,8 @@ cdef double plain_loop(
     cdef double l2 = e.l2
     cdef double intercept = e.intercept[0]
     cdef double total = 0.0, scale = 1.0, z = 0.0, slope = 0.0, eta, factor, value
-    # Lines of long rows are prefetched one by one, while an earlier row is in use: loads
-    # would wait behind all of them at once.
+    # Lines of long rows are prefetched one by one, while an earlier row is in use:
+    # loads would wait behind all of them at once.
     cdef bint long_rows = not sparse and n >= LONG_ROW
     cdef Py_ssize_t lead = ROWS_AHEAD, near = ROWS_NEAR
     cdef const Values* next_row = values
