@@ -10,8 +10,8 @@ Nothing here is a loop over epochs; `train` owns that. This module measures the 
   objective, its penalty and its optimum are the user's own; the path alone differs.
 - `Stochastic`, for batches of less than all rows. The step size is bounded by the
   curvature of a batch and falls as noise comes to dominate. Between epochs it grows or
-  shrinks, by whether the last two moved the same way, and the averages of epochs are
-  extrapolated.
+  shrinks, by whether the last two moved the same way. An epoch starts ahead of where
+  the last one ended; its result is its average.
 - `Accelerated`, for all rows at once: Nesterov's method, with a step size from the
   curvature met on the way.
 """
@@ -32,7 +32,7 @@ from skgd._step_size import largest_eigenvalue
 
 # Constants of the rules; examples/bench_no_tuning.py hardly depends on them.
 ROWS_OF_LARGE_STEPS = 100.0  # times E|z|^2: rows after which steps begin to fall
-TURN = 0.1  # cosine of two epochs' moves at which the step size stays as it is
+TURN = -0.1  # cosine of two epochs' moves at which the step size stays as it is
 GROWTH = 0.8  # curvature that is not met again is forgotten at this rate
 POOR = 2.0  # multiples of the constant model's objective from which an epoch is undone
 LOWERED = 5.0  # the step is divided by this where training would end the first time
@@ -307,6 +307,15 @@ class Stochastic(_Automatic):
 
     with nu = (n - b) / (b (n - 1)) the share of one row's noise in a batch of b rows, c
     the curvature of the loss, and lambda the largest eigenvalue of E zz'.
+
+    An epoch goes on from the last iterate, not from the average, which is the result:
+    each row is visited once an epoch, so that the noise of whole epochs all but cancels
+    (Mishchenko, Khaled and Richtarik, "Random reshuffling: simple analysis with vast
+    improvements", NeurIPS 2020), which that of an average over parts of one does not.
+    Where noise is all that moves the ends of epochs, the cosine of two moves in a row
+    is -1/2, -2/3 with momentum, and nearer to 0 the longer ends are remembered. Steps
+    fall then, and noise with them, until there is progress again. Momentum does not
+    begin anew when the objective rises, which noise makes it do, too.
     """
 
     shuffled = True
@@ -322,8 +331,7 @@ class Stochastic(_Automatic):
         self.noise_share = noise_share(batch_size, problem.n_rows)
         self.eta0 = first_step(measured, metric, self.noise_share)
         self.move = None  # of the last epoch
-        self.objective = np.inf  # of the last epoch
-        self.point = None  # that the last epoch came to
+        self.point = None  # that the last epoch ended at
         self.age = 0  # epochs since momentum began
         self.long_average = None
         self.n_averaged = 0
@@ -352,8 +360,7 @@ class Stochastic(_Automatic):
             self.undo(problem, state, start)
         else:
             point = average if self.average else last
-            move = last - self.metric.point(start.coef, start.intercept)
-            self.go_on(problem, state, start, objective, point, move)
+            self.go_on(problem, state, start, point, last)
         return objective, float(steps[-1])
 
     def steps(self, n_rows, n_updates):
@@ -386,16 +393,16 @@ class Stochastic(_Automatic):
         self.move = self.point = self.long_average = None
 
     def lower(self, state):
-        """Shorten the steps instead of ending, but once."""
+        """Shorten the steps instead of ending, but twice."""
         self.n_lowered += 1
         self.shorten(LOWERED)
-        return self.n_lowered == 1
+        return self.n_lowered <= 2
 
     def shorten(self, divisor):
         self.factor /= divisor
         self.age = 0
 
-    def go_on(self, problem, state, start, objective, point, move):
+    def go_on(self, problem, state, start, point, last):
         """Set the result, and what the next epoch starts from and with."""
         self.set_result(state, point)
         self.n_averaged += 1
@@ -403,26 +410,25 @@ class Stochastic(_Automatic):
         # The k-th epoch weighs about k^3.
         self.long_average = before + 4.0 / (self.n_averaged + 3.0) * (point - before)
 
+        move = last - self.metric.point(start.coef, start.intercept)
         if self.move is not None:
             # A longer step if two epochs moved alike, a shorter one if they did not.
             norms = [self.metric.inner(m, m) for m in (move, self.move)]
             if min(norms) > 0.0:
                 cosine = self.metric.inner(move, self.move)
                 cosine /= np.sqrt(norms[0]) * np.sqrt(norms[1])
-                change = 2.0 ** (cosine - TURN)
-                rose = objective > self.objective
-                self.factor *= min(change, 1.0) if rose else change
-        if objective > self.objective:
-            self.age = 0
-        self.move, self.objective = move, objective
+                change = cosine - TURN
+                # Steps that fall too soon leave the slow directions behind.
+                self.factor *= 2.0 ** (change if change > 0.0 else change / 2.0)
+        self.move = move
 
         # Nesterov's method, with epochs for steps.
         ahead = self.age / (self.age + 3.0) if self.momentum else 0.0
-        before = point if self.point is None else self.point
+        before = last if self.point is None else self.point
         state.coef[:], state.intercept[:] = self.metric.coef_and_intercept(
-            point + ahead * (point - before)
+            last + ahead * (last - before)
         )
-        self.point = point
+        self.point = last
         self.age += 1
 
     def set_result(self, state, point):
@@ -482,7 +488,7 @@ class Streaming(Stochastic):
         self.rows_seen = measured.n_rows - problem.n_rows
         self.factor = factor
 
-    def go_on(self, problem, state, start, objective, point, move):
+    def go_on(self, problem, state, start, point, last):
         """Set the result: the average over rows, the k-th of which weighs k^3."""
         if self.average:
             share = 1.0 - (1.0 - problem.n_rows / self.rows_seen) ** 4

@@ -211,6 +211,24 @@ def test_near_the_optimum_at_the_defaults(cls, loss, penalty, scaled):
             assert suboptimality(fitted, X, y, best) < bound
 
 
+@pytest.mark.parametrize("solver", ["minibatch", "sgd"])
+def test_noise_does_not_keep_from_the_optimum(solver):
+    # Correlated features: short steps would leave the slow directions behind.
+    X, y = DIABETES
+    settings = dict(solver=solver, max_iter=100, tol=None, random_state=0)
+    model = GDRegressor(**settings).fit(X, y)
+    best = same_objective(model, len(y)).fit(X, y)
+    assert suboptimality(model, X, y, best) < 1e-4
+    # More coefficients than rows: long steps would be all noise.
+    rng = np.random.default_rng(0)
+    X = sp.random_array((600, 300), density=0.03, format="csr", rng=rng)
+    noise = 0.2 * rng.gumbel(size=(600, 4))
+    y = np.argmax(X @ rng.normal(size=(300, 4)) + noise, axis=1)
+    model = GDClassifier(alpha=1e-3, **settings).fit(X, y)
+    best = LogisticRegression(C=1 / (1e-3 * 600), tol=1e-8, max_iter=1000).fit(X, y)
+    assert suboptimality(model, X.toarray(), y, best) < 7e-4
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_units_do_not_matter(solver):
     X, y = DIABETES
