@@ -19,7 +19,6 @@ Nothing here is a loop over epochs; `train` owns that. This module measures the 
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils import gen_batches
 
 from skgd import _penalties, _solvers
 from skgd._kernels import (
@@ -144,21 +143,14 @@ def measure(problem, X, rng, precondition, before=None):
 
 
 def _moments(problem, precondition):
-    """Weighted moments of the features, by blocks of rows that stay in cache."""
+    """Weighted moments of the features."""
     rows, _, weight = problem.visits()
     X = problem.X
     centre = problem.fit_intercept and precondition and not X.sparse
-    block = len(rows) if X.sparse or not centre else 1 + 32_768 // X.n_features
-    measured = None
-    for part in gen_batches(len(rows), block):
-        part_weight = None if weight is None else weight[part]
-        total, mean, second = feature_moments(X, rows[part], part_weight, centre)
-        stored = 1.0
-        if X.sparse:
-            mean, stored = np.zeros_like(mean), mean
-        new = Measured(total, mean, second, stored)
-        measured = new if measured is None else measured.merged(new)
-    return measured
+    total, mean, second = feature_moments(X, rows, weight, centre)
+    if X.sparse:
+        return Measured(total, np.zeros_like(mean), second, stored=mean)
+    return Measured(total, mean, second, stored=1.0)
 
 
 def _metric(problem, X, measured, precondition):

@@ -127,6 +127,7 @@ cdef enum:
     COEFS_NEAR = 65536      # if there are more than this: few stay in cache anyway
     NEAR_VALUES = 4096      # values of X in a block, to stay in the first level,
     CACHED_VALUES = 16384   # but of long rows, so many share the moves of the gradient
+    BLOCK_LONG_ROW = 64     # features from which the gradient's product prefetches
 
 # W = scale * V is multiplied out when scale falls below this. A running average
 # subtracts sums of scales, and loses as many digits as the scale has fallen.
@@ -816,6 +817,8 @@ cdef double batch_gradient(
     cdef Py_ssize_t n = n_features
     cdef Py_ssize_t t = start, i, r, m, n_ahead = 0
     cdef double total = 0.0
+    # The next block is prefetched during one of the two products.
+    cdef bint early = gradient == NULL or n_features < BLOCK_LONG_ROW
     # As in `row_loop`, rows of small batches are prefetched in both passes.
     cdef Py_ssize_t lead = 0
     cdef double* intercept_gradient = gradient + n_outputs * n_features
@@ -845,7 +848,7 @@ cdef double batch_gradient(
             n_ahead = min(2 * m, e.n_order - t)
             for r in range(n_ahead):
                 rows[r] = values + e.order[t + r] * stride
-            multiply(<const Values**> rows, m, n_ahead, e)
+            multiply(<const Values**> rows, m, n_ahead if early else m, e)
         predictions(e, m, 1.0)
         total += slopes_at(loss, e, t, m)
         if gradient == NULL:
@@ -863,7 +866,7 @@ cdef double batch_gradient(
                 x = row_at(values, indices, indptr, stride, i, &columns, &n)
                 row_add(gradient, n_outputs, e.slopes + r * n_outputs, x, columns, n)
         else:
-            accumulate(<const Values**> rows, m, n_ahead, e, gradient)
+            accumulate(<const Values**> rows, m, m if early else n_ahead, e, gradient)
         add_rows(intercept_gradient, 1.0, e.slopes, m, n_outputs)
         t += m
     return total
@@ -1594,31 +1597,60 @@ cdef double sum_moments(
     const Py_ssize_t* rows, const double* weight, Py_ssize_t n_rows,
     Py_ssize_t n_features, bint centre, double* mean, double* second,
 ) noexcept nogil:
-    """Weighted mean and squares about it; of sparse X, squares and stored elements."""
-    cdef Py_ssize_t t, j, n = 0
+    """Weighted sums of squares; of sparse X, weights of stored elements in `mean`.
+
+    With `centre`, the mean and the sums of squares about it.
+    """
+    cdef Py_ssize_t t, j, n = n_features
     cdef double total = 0.0, w = 1.0
     cdef const Values* x
     cdef const Index* columns = NULL
     for t in range(n_rows):
         total += weight[t] if weight != NULL else 1.0
-    if indptr == NULL and centre:
+    if centre:
         for t in range(n_rows):
             w = weight[t] if weight != NULL else 1.0
-            add(mean, w / total, values + rows[t] * stride, n_features)
+            add(mean, w / total, values + rows[t] * stride, n)
     for t in range(n_rows):
-        w = (weight[t] if weight != NULL else 1.0) / total
-        if indptr == NULL:
-            x = values + rows[t] * stride
-            if Values is float:
-                add_squares_float(second, w, x, mean, n_features)
-            else:
-                add_squares_double(second, w, x, mean, n_features)
-        else:
-            x = row_at(values, indices, indptr, stride, rows[t], &columns, &n)
+        w = weight[t] if weight != NULL else 1.0
+        x = row_at(values, indices, indptr, stride, rows[t], &columns, &n)
+        if columns != NULL:
             for j in range(n):
                 second[columns[j]] += w * x[j] * x[j]
                 if x[j] != 0.0:
                     mean[columns[j]] += w
+        elif Values is float:
+            add_squares_float(second, w, x, mean, n)
+        else:
+            add_squares_double(second, w, x, mean, n)
+    return total
+
+
+cdef double moments(
+    const Values* values, const Index* indices, const Index* indptr, Py_ssize_t stride,
+    const Py_ssize_t* rows, const double* weight, Py_ssize_t n_rows,
+    Py_ssize_t n_features, bint centre, double* mean, double* second, double* scratch,
+) noexcept nogil:
+    """`sum_moments`, with `centre` by blocks of rows that stay in cache meanwhile."""
+    cdef Py_ssize_t start = 0, m, j
+    cdef Py_ssize_t block = 1 + CACHED_VALUES // n_features if centre else n_rows
+    cdef double* part_mean = scratch
+    cdef double* part_second = scratch + n_features
+    cdef double total = 0.0, part, share, difference
+    while start < n_rows:
+        m = min(block, n_rows - start)
+        memset(scratch, 0, 2 * n_features * sizeof(double))
+        part = sum_moments(values, indices, indptr, stride, rows + start,
+                           weight + start if weight != NULL else NULL, m, n_features,
+                           centre, part_mean, part_second)
+        total += part
+        share = part / total
+        for j in range(n_features):
+            # Chan, Golub and LeVeque (1979), equation 2.1.
+            difference = part_mean[j] - mean[j]
+            mean[j] += share * difference
+            second[j] += part_second[j] + (total - part) * share * difference**2
+        start += m
     return total
 
 
@@ -1644,29 +1676,33 @@ def feature_moments(
     cdef double[::1] second = np.zeros(X.n_features)
     cdef double* a = &mean[0]
     cdef double* b = &second[0]
+    cdef double[::1] scratch = np.empty(2 * X.n_features)
+    cdef double* c = &scratch[0]
     cdef const double* w = &weight[0] if weight is not None else NULL
     cdef const Py_ssize_t* r = &rows[0]
     cdef Py_ssize_t n = rows.shape[0]
     cdef Py_ssize_t p = X.n_features
     cdef double total
+    centre = centre and not X.sparse
     with nogil:
         if X.single and X.wide_index:
-            total = sum_moments(
+            total = moments(
                 <const float*> X.values, <const int64_t*> X.indices,
-                <const int64_t*> X.indptr, X.stride, r, w, n, p, centre, a, b)
+                <const int64_t*> X.indptr, X.stride, r, w, n, p, centre, a, b, c)
         elif X.single:
-            total = sum_moments(
+            total = moments(
                 <const float*> X.values, <const int32_t*> X.indices,
-                <const int32_t*> X.indptr, X.stride, r, w, n, p, centre, a, b)
+                <const int32_t*> X.indptr, X.stride, r, w, n, p, centre, a, b, c)
         elif X.wide_index:
-            total = sum_moments(
+            total = moments(
                 <const double*> X.values, <const int64_t*> X.indices,
-                <const int64_t*> X.indptr, X.stride, r, w, n, p, centre, a, b)
+                <const int64_t*> X.indptr, X.stride, r, w, n, p, centre, a, b, c)
         else:
-            total = sum_moments(
+            total = moments(
                 <const double*> X.values, <const int32_t*> X.indices,
-                <const int32_t*> X.indptr, X.stride, r, w, n, p, centre, a, b)
-    return total, np.asarray(mean), np.asarray(second)
+                <const int32_t*> X.indptr, X.stride, r, w, n, p, centre, a, b, c)
+    shares = np.asarray(mean) / total if X.sparse else np.asarray(mean)
+    return total, shares, np.asarray(second) / total
 
 
 def row_products(Rows X, const double[::1] mean, const double[::1] scale):

@@ -23,6 +23,9 @@ typedef float skgd_floats __attribute__((vector_size(16), aligned(4), may_alias)
 #define SKGD_LOAD_double(x) (*(const skgd_doubles *)(x))
 #define SKGD_LOAD_float(x) \
     __builtin_convertvector(*(const skgd_floats *)(x), skgd_quad)
+/* What is used twice only, gcc would load for each use; but loads are what is scarce. */
+#define SKGD_LOAD_ONCE_double(x) (*(const volatile skgd_doubles *)(x))
+#define SKGD_LOAD_ONCE_float SKGD_LOAD_float
 #else
 #define SKGD_INLINE static inline
 #endif
@@ -31,15 +34,13 @@ typedef float skgd_floats __attribute__((vector_size(16), aligned(4), may_alias)
 #define SKGD_JOIN(a, b) SKGD_JOIN_(a, b)
 #define SKGD_NAME(name) SKGD_JOIN(skgd_##name, SKGD_T)
 #define SKGD_LOAD SKGD_JOIN(SKGD_LOAD, SKGD_T)
+#define SKGD_LOAD_ONCE SKGD_JOIN(SKGD_LOAD_ONCE, SKGD_T)
 
 /* Coefficients that stay in the first-level cache during a pass over the rows. */
 #define SKGD_CACHED_COEFS 3072
 
 /* Of n outputs, how many to take at once: 3, but not so that a single one is left. */
 #define SKGD_OUTPUTS(n) ((n) == 4 ? 2 : (n) < 3 ? (n) : 3)
-
-/* Rows of fewer features are prefetched as a whole. */
-#define SKGD_SHORT 64
 
 #define SKGD_MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -186,7 +187,7 @@ SKGD_INLINE void SKGD_NAME(dot_tile)(
     const int R, const int C, const SKGD_T *const *x, Py_ssize_t from, Py_ssize_t to,
     const double *w, Py_ssize_t n_features, double *z, Py_ssize_t n_outputs)
 {
-    skgd_quad sum[4][3], a[4], b;
+    skgd_quad sum[4][3], a, b[3];
     Py_ssize_t j, q;
     double total;
     int r, c;
@@ -194,12 +195,12 @@ SKGD_INLINE void SKGD_NAME(dot_tile)(
         for (c = 0; c < C; c++)
             sum[r][c] = (skgd_quad){0.0, 0.0, 0.0, 0.0};
     for (j = from; j + 4 <= to; j += 4) {
-        for (r = 0; r < R; r++)
-            a[r] = SKGD_LOAD(x[r] + j);
-        for (c = 0; c < C; c++) {
-            b = SKGD_LOAD_double(w + c * n_features + j);
-            for (r = 0; r < R; r++)
-                sum[r][c] += a[r] * b;
+        for (c = 0; c < C; c++)
+            b[c] = SKGD_LOAD_double(w + c * n_features + j);
+        for (r = 0; r < R; r++) {
+            a = SKGD_LOAD_ONCE(x[r] + j);
+            for (c = 0; c < C; c++)
+                sum[r][c] += a * b[c];
         }
     }
     for (r = 0; r < R; r++)
@@ -260,26 +261,29 @@ SKGD_INLINE void SKGD_NAME(add_tile)(
 
 /* Z = X W^T for rows at x[0], x[1], ...; Z is (n_rows, K), W is (K, p).
 
-   The rows behind these, up to x[n_ahead], are prefetched meanwhile, if they are short.
-   Otherwise `accumulate` does so: to prefetch a part of long rows here took longer. */
+   The rows behind these, up to x[n_ahead], are prefetched meanwhile. */
 SKGD_VECTOR void SKGD_NAME(multiply)(
     const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
     Py_ssize_t n_features, const double *w, Py_ssize_t n_outputs, double *z)
 {
     Py_ssize_t r, k, R, C;
 #ifdef SKGD_TILES
-    Py_ssize_t from, to, width = SKGD_CACHED_COEFS / n_outputs;
+    Py_ssize_t next, last, from, to, width = SKGD_CACHED_COEFS / n_outputs;
     width = width < 128 ? 128 : width > 512 ? 512 : width & ~(Py_ssize_t)3;
     memset(z, 0, n_rows * n_outputs * sizeof(double));
     for (from = 0; from < n_features; from += width) {
         to = SKGD_MIN(from + width, n_features);
         for (r = 0; r < n_rows; r += R) {
             R = SKGD_MIN(4, n_rows - r);
-            for (k = r; n_features < SKGD_SHORT && k < SKGD_MIN(r + R, n_ahead - n_rows);
-                 k++)
-                SKGD_NAME(prefetch)(x[n_rows + k], from, to);
-            for (k = 0; k < n_outputs; k += C) {
+            last = SKGD_MIN(r + R, n_ahead - n_rows);
+            for (k = 0, next = r; k < n_outputs; k += C) {
                 C = SKGD_OUTPUTS(n_outputs - k);
+                /* A row for each tile, the rest before the last one. */
+                while (next < last) {
+                    SKGD_NAME(prefetch)(x[n_rows + next++], from, to);
+                    if (k + C < n_outputs)
+                        break;
+                }
                 SKGD_CASES(dot_tile, R, C, x + r, from, to, w + k * n_features,
                            n_features, z + r * n_outputs + k, n_outputs)
             }
@@ -295,7 +299,7 @@ SKGD_VECTOR void SKGD_NAME(multiply)(
 
 /* G += F^T X for rows at x[0], x[1], ...; F is (n_rows, K), G is (K, p).
 
-   The rows behind these, up to x[n_ahead], are prefetched, if they are long. */
+   The rows behind these, up to x[n_ahead], are prefetched meanwhile. */
 SKGD_VECTOR void SKGD_NAME(accumulate)(
     const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
     Py_ssize_t n_features, const double *f, Py_ssize_t n_outputs, double *g)
@@ -304,7 +308,7 @@ SKGD_VECTOR void SKGD_NAME(accumulate)(
 #ifdef SKGD_TILES
     for (; j + 4 <= n_features; j += 4 * V) {
         V = SKGD_MIN(4, (n_features - j) / 4);
-        for (r = n_rows; n_features >= SKGD_SHORT && r < n_ahead; r++)
+        for (r = n_rows; r < n_ahead; r++)
             SKGD_NAME(prefetch)(x[r], j, j + 4 * V);
         for (k = 0; k < n_outputs; k += C) {
             C = SKGD_OUTPUTS(n_outputs - k);
