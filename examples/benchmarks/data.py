@@ -26,6 +26,7 @@ class Data:
     task: str  # "regression", "binary" or "multiclass"
     X: np.ndarray | sp.csr_matrix
     y: np.ndarray
+    test: "Data | None" = None  # where the set comes with rows for that
 
     @property
     def n_outputs(self):
@@ -40,7 +41,7 @@ class Data:
         return text + (f", {self.n_outputs} classes" if self.n_outputs > 1 else "")
 
     def rows(self, rows):
-        """The set with some of its rows."""
+        """The set with some of its rows, without those to test."""
         return Data(self.name, self.task, self.X[rows], self.y[rows])
 
     def standardised(self):
@@ -93,10 +94,10 @@ def diamonds(n=None):
     return np.ascontiguousarray(pd.get_dummies(table).to_numpy(float)), y
 
 
-def fashion_mnist(n=None, folder=None):
-    """Images of clothes, 28 x 28 pixels, in 10 classes."""
-    X = _read_ubyte("train-images-idx3-ubyte", folder, offset=16).reshape(-1, 784)
-    y = _read_ubyte("train-labels-idx1-ubyte", folder, offset=8)
+def fashion_mnist(n=None, folder=None, part="train"):
+    """Images of clothes, 28 x 28 pixels, in 10 classes; `part` may be "t10k"."""
+    X = _read_ubyte(f"{part}-images-idx3-ubyte", folder, offset=16).reshape(-1, 784)
+    y = _read_ubyte(f"{part}-labels-idx1-ubyte", folder, offset=8)
     order = np.random.default_rng(0).permutation(len(y))[:n]
     return X[order] / 255.0, y[order].astype(int)
 
@@ -170,14 +171,24 @@ def text(n=118_000, p=34_000, words=11, n_classes=2, share=0.3):
 # --------------------------------------------------------------------------- all
 
 
+def images(quick=False, fashion_mnist_folder=None):
+    """Fashion-MNIST with its test rows or, where it is not, generated images."""
+    n = 2000 if quick else None
+    try:
+        name, task = "Fashion-MNIST", "multiclass"
+        X, y = fashion_mnist(n, fashion_mnist_folder)
+        X_test, y_test = fashion_mnist(n, fashion_mnist_folder, part="t10k")
+    except MissingError as reason:
+        print(f"Fashion-MNIST skipped, generated images instead: {reason}")
+        name, n, p = ("images", 2000, 100) if quick else ("images", 60_000, 784)
+        X, y = dense_classes(n + n // 6, p)
+        (X, X_test), (y, y_test) = np.split(X, [n]), np.split(y, [n])
+    return Data(name, task, X, y, test=Data(name, task, X_test, y_test))
+
+
 def load(quick=False, fashion_mnist_folder=None):
     """All sets of data that are there; a line is printed for those that are not."""
     small = 2000 if quick else None
-    try:
-        images = "Fashion-MNIST", *fashion_mnist(small, fashion_mnist_folder)
-    except MissingError as reason:
-        print(f"Fashion-MNIST skipped, generated images instead: {reason}")
-        images = "images", *dense_classes(*((2000, 100) if quick else ()))
     sets = []
     for name, task, function in (
         ("flights", "regression", flights),
@@ -190,7 +201,7 @@ def load(quick=False, fashion_mnist_folder=None):
             print(f"{name} skipped: {reason}")
     sets += [
         Data("dense", "regression", *dense_regression(small or 262_000)),
-        Data(images[0], "multiclass", *images[1:]),
+        images(quick, fashion_mnist_folder),
     ]
     size = (2000, 2000) if quick else (118_000, 34_000)
     classes = 8 if quick else 45

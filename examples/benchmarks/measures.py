@@ -124,6 +124,41 @@ def epochs(methods, data, turns, quick, batch_sizes=None):
     return {key: (value, jobs[key].partial) for key, value in medians.items()}, notes
 
 
+# -------------------------------------------------------------------- few epochs
+
+
+FEW_EPOCHS = 5
+
+
+def few_epochs(methods, data, turns):
+    """Seconds of 5 epochs of 200 rows an update where possible, and test accuracies.
+
+    {row: (seconds, accuracy)}, and notes. Steps are a library's defaults where it has
+    any. The time is that of a whole fit.
+    """
+    jobs, notes = {}, []
+    for method in methods:
+        if not (rows := method.few_epochs()):
+            continue
+        if why := method.refuses(data):
+            notes.append(f"{method.name}: {why}")
+            continue
+        batch_size = 200 if 200 in method.batch_sizes else method.batch_sizes[0]
+        try:
+            prepared = method.prepare(data)
+        except Exception as error:
+            notes.append(f"{method.name}: {reason(error)}")
+            continue
+        for row, setting in rows.items():
+            setting = dict(setting, batch_size=batch_size)
+            jobs[row,] = FitSeconds(method, prepared, FEW_EPOCHS, setting)
+    medians = in_turns(jobs, turns, notes)
+    return {
+        row: (seconds, test_score(jobs[row,].method, jobs[row,].model, data, data.test))
+        for (row,), seconds in medians.items()
+    }, notes
+
+
 # ----------------------------------------------------------------------- optimum
 
 
@@ -312,14 +347,15 @@ def optimum(methods, data, turns, limit):
 
 
 class FitSeconds:
-    """Times a whole fit."""
+    """Times a whole fit, and keeps its model."""
 
     def __init__(self, method, prepared, passes, setting):
         self.method = method
         self.arguments, self.setting = (prepared, passes), setting
 
     def __call__(self):
-        return timed(self.method.fit, *self.arguments, **self.setting)[0]
+        seconds, self.model = timed(self.method.fit, *self.arguments, **self.setting)
+        return seconds
 
 
 # ---------------------------------------------------------------------- defaults
@@ -357,29 +393,35 @@ def default_scores(methods, data, quick):
         for version, (train, test) in versions.items():
             part = Data(data.name, data.task, train, y)
             try:
+                test_part = Data(data.name, data.task, test, y_test)
                 scores[method.name][version] = default_score(
-                    method, part, test, y_test, limit
+                    method, part, test_part, limit
                 )
             except Exception as error:
                 notes.append(f"{method.name}, {version}: {reason(error)}")
     return scores, notes
 
 
-def default_score(method, data, X_test, y_test, limit):
+def default_score(method, data, test, limit):
     if method.default_passes:
         most = method.default_passes * pass_seconds(method, data, 200)
         if most > limit:
             raise TimeoutError(f"{method.default_passes} passes may take {most:.0f} s")
     seconds, model = timed(method.fit_default, method.prepare(data))
+    return test_score(method, model, data, test), seconds
+
+
+def test_score(method, model, data, test):
+    """R^2 or accuracy on test rows of a model of the rows of `data`."""
     coef, intercept = method.coefficients(model)
-    z = np.asarray(X_test @ coef.T) + intercept
+    z = np.asarray(test.X @ coef.T) + intercept
     if data.task == "regression":
         if method.clips:
             z = z.clip(data.y.min(), data.y.max())
         # R^2 of a model that overflowed has no meaning, but is surely bad.
-        return r2_score(y_test, z[:, 0]) if np.isfinite(z).all() else -np.inf, seconds
+        return r2_score(test.y, z[:, 0]) if np.isfinite(z).all() else -np.inf
     predicted = z.argmax(axis=1) if data.task == "multiclass" else z[:, 0] > 0
-    return accuracy_score(y_test, predicted), seconds
+    return accuracy_score(test.y, predicted)
 
 
 # ------------------------------------------------------------------------ memory

@@ -51,6 +51,10 @@ class Method:
         """A model with the library's default parameters."""
         raise NotImplementedError
 
+    def few_epochs(self):
+        """Keywords of `fit` for a few epochs of softmax: {row of the table: ...}."""
+        return {}
+
     def settings(self, data):
         """What to try for the optimum: {row of the table: keywords of `fit`, ...}."""
         return {}

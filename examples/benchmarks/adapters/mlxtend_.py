@@ -40,6 +40,9 @@ class Mlxtend(Method):
             model = SoftmaxRegression(random_seed=0)
         return model.fit(data.X, data.y)
 
+    def few_epochs(self):
+        return {self.name: dict(step=0.1)}
+
     def settings(self, data):
         grid = [
             dict(batch_size=batch_size, step=step)

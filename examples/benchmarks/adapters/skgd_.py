@@ -18,22 +18,27 @@ def solver(batch_size):
 
 
 class FixedStep(Method):
-    """Textbook gradient descent, for times of epochs only."""
+    """Textbook gradient descent, for times of epochs."""
 
     name = "skgd"
     batch_sizes = (1, 32, 200, 1024, ALL)
     has_default = False
 
-    def fit(self, data, passes, batch_size):
+    def fit(self, data, passes, batch_size, step=TINY, average=False):
         return estimator(
             data,
             **solver(batch_size),
-            eta0=TINY,
+            eta0=step,
             learning_rate="constant",
+            average=average,
             alpha=ALPHA,
             max_iter=passes,
             tol=None,
         ).fit(data.X, data.y)
+
+    def few_epochs(self):
+        # A large step, and the average over all iterates but those of the first epoch.
+        return {"skgd, eta0=0.5, average=300": dict(step=0.5, average=300)}
 
 
 class Auto(Method):
@@ -49,6 +54,9 @@ class Auto(Method):
 
     def fit_default(self, data):
         return estimator(data).fit(data.X, data.y)
+
+    def few_epochs(self):
+        return {self.name: {}}
 
     def settings(self, data):
         return {

@@ -32,6 +32,9 @@ class MLP(Method):
     def fit_default(self, data):
         return estimator(data).fit(data.X, data.y)
 
+    def few_epochs(self):
+        return {self.name: dict(solver="adam", step=1e-3)}  # its default
+
     def settings(self, data):
         grid = [
             dict(batch_size=batch_size, solver=solver, step=step)

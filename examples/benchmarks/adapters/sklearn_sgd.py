@@ -28,6 +28,9 @@ class SGD(Method):
     def fit_default(self, data):
         return estimator(data).fit(data.X, data.y)
 
+    def few_epochs(self):
+        return {self.name: dict(learning_rate="optimal")}  # its default
+
     def settings(self, data):
         grid = [
             dict(batch_size=1, learning_rate=learning_rate, step=step)

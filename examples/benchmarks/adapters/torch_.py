@@ -64,6 +64,9 @@ class Torch(Method):
                 descent.step()
         return model
 
+    def few_epochs(self):
+        return {self.name: dict(optimizer="adam", step=1e-3)}  # as sklearn MLP
+
     def settings(self, data):
         grid = [
             dict(batch_size=batch_size, optimizer=optimizer, step=step)

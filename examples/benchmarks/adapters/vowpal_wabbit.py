@@ -104,6 +104,9 @@ class VowpalWabbit(Method):
         workspace = Workspace(f"{cache.options} --cache_file {cache.path} {arguments}")
         return cache, workspace, penalised
 
+    def few_epochs(self):
+        return {self.name: dict(rule="", step=0.5)}  # its default
+
     def settings(self, data):
         grid = [
             dict(batch_size=1, rule=rule, step=step)
