@@ -1357,7 +1357,7 @@ cdef class Arguments:
                  double[::1] intercept, bint fit_intercept, coef_sum,
                  double[::1] intercept_sum, bint by_blocks):
         cdef Py_ssize_t n_outputs = intercept.shape[0]
-        cdef Py_ssize_t n_rows = order.shape[0]
+        cdef Py_ssize_t n_rows = order.shape[0], most, n_blocks
         cdef double[::1] coef_flat, sum_flat, buffer
         cdef Epoch* e = &self.e
         for array in (coef, coef_sum):
@@ -1371,11 +1371,14 @@ cdef class Arguments:
         if y.shape[0] != n_rows or (weight is not None and weight.shape[0] != n_rows):
             raise ValueError("There must be a target and a weight for each visit.")
         coef_flat, sum_flat = flat(coef), flat(coef_sum)
-        batch_size = min(batch_size, n_rows)
+        batch_size = max(1, min(batch_size, n_rows))
 
         self.scratch.block_size = batch_size
         if by_blocks:
-            self.scratch.block_size = min(rows_of_block(X), batch_size)
+            # Of equal size: a block prefetches as many rows as it has itself.
+            most = rows_of_block(X)
+            n_blocks = (batch_size + most - 1) // most
+            self.scratch.block_size = (batch_size + n_blocks - 1) // n_blocks
         buffer = np.empty(2 * self.scratch.block_size * n_outputs)
 
         e.y = &y[0, 0]
