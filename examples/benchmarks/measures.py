@@ -103,8 +103,10 @@ class Epoch:
 def epochs(methods, data, turns, quick, batch_sizes=None):
     """Seconds an epoch, {(name, batch size): (seconds, partial)}, and notes.
 
-    With `batch_sizes` None, each method has its usual one.
+    With `batch_sizes` None, each method has its usual one. Data are standardised, lest
+    training diverges and ends early.
     """
+    data = data.standardised()
     jobs, notes = {}, []
     for method in methods:
         if method.direct:

@@ -278,6 +278,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small data, one turn")
     parser.add_argument("--turns", type=int, help="default: 5")
     parser.add_argument("--only", default=",".join(REPORTS), metavar="REPORT,...")
+    parser.add_argument("--sets", metavar="SET,...", help="of data, by name")
     parser.add_argument("--fashion-mnist", metavar="DIR", help="where its files are")
     parser.add_argument(
         "--limit", type=float, help="most seconds a fit to the optimum may take"
@@ -298,6 +299,11 @@ def main():
     warnings.simplefilter("ignore")
     methods = adapters.installed()
     sets = datasets.load(options.quick, options.fashion_mnist)
+    if options.sets:
+        names = options.sets.split(",")
+        if unknown := set(names) - {data.name for data in sets}:
+            parser.error(f"no data of the name {', '.join(unknown)}")
+        sets = [data for data in sets if data.name in names]
     print(f"{os.cpu_count()} cores, {options.turns} turns\n", flush=True)
     with threadpool_limits(options.threads):
         report(only, methods, sets, options)
