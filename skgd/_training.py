@@ -45,7 +45,7 @@ class Problem:
             return rows, self.y, self.weight
         rows = order if self.rows is None else self.rows[order]
         weight = None if self.weight is None else self.weight[order]
-        return rows, self.y[order], weight
+        return rows, self.y.take(order, axis=0), weight
 
     def objective(self, state):
         """The objective at the coefficients that `state` would give out."""
