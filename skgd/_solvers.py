@@ -39,24 +39,24 @@ def by_blocks(X, batch_size, n_outputs):
     keeps a whole batch, then never take more memory than W.
 
     On dense rows, ms of an epoch by row / by block kernel, shuffled, for a batch size
-    of 1, 4, 8, 16 and 64 (examples/bench_epoch.py --kernels, 2 cores of an AMD EPYC):
+    of 1, 2, 4, 8, 16, 64 (examples/bench_epoch.py --kernels, 2 cores of an AMD EPYC):
 
-        1,000,000 x 10,  K =  1     25/117    24/39     23/26     24/21     21/15
-        1,000,000 x 10,  K =  2     38/117    31/42     30/30     32/27     33/23
-        1,000,000 x 10,  K = 10     98/154    99/78     99/73     98/70     99/67
-        400,000 x 54,    K =  1     13/59     15/20     15/14     15/14     15/13
-        400,000 x 54,    K =  4     36/82     34/30     35/25     35/25     37/23
-        200,000 x 100,   K =  1     10/39     10/15     10/11     10/9      10/11
-        200,000 x 100,   K =  2     17/42     15/17     16/14     16/12     16/14
-        200,000 x 100,   K = 10     48/106    52/45     53/36     54/32     55/34
-        20,000 x 1000,   K =  1     13/20     12/10     12/9      12/8      12/8
-        20,000 x 1000,   K = 10     48/95     55/40     52/33     49/25     51/23
+        1,000,000 x 10,  K =  1    19/114   27/62    24/36   22/23   22/17   22/17
+        1,000,000 x 10,  K =  2    46/117   39/66    35/40   35/29   35/26   39/29
+        1,000,000 x 10,  K = 10   123/174  119/128  121/98  121/90  122/87  124/88
+        400,000 x 54,    K =  1    20/59    30/38    29/26   26/23   25/22   26/20
+        400,000 x 54,    K =  4    44/93    42/58    50/41   53/36   53/33   56/32
+        200,000 x 100,   K =  1    11/44    23/27    22/18   19/16   18/16   19/13
+        200,000 x 100,   K =  2    32/49    27/30    29/19   29/17   28/17   31/15
+        200,000 x 100,   K = 10    64/158   61/91    64/57   66/44   66/38   68/35
+        20,000 x 1000,   K =  1    10/22    16/13    16/11   15/11   16/11   16/10
+        20,000 x 1000,   K = 10    58/135   59/74    59/44   59/32   59/26   60/23
 
     Several outputs share the reading of a block; a block update of W has to pay off.
     """
     if X.sparse:
         return batch_size > 1 and batch_size * X.mean_stored >= X.n_features
-    return batch_size * min(n_outputs, 4) >= 16
+    return batch_size * min(n_outputs, 2) >= 8
 
 
 class Orders:
