@@ -145,10 +145,9 @@ def measure(problem, X, rng, precondition, before=None):
 def _moments(problem, precondition):
     """Weighted moments of the features."""
     rows, _, weight = problem.visits()
-    X = problem.X
-    centre = problem.fit_intercept and precondition and not X.sparse
-    total, mean, second = feature_moments(X, rows, weight, centre)
-    if X.sparse:
+    centre = problem.fit_intercept and precondition
+    total, mean, second = feature_moments(problem.X, rows, weight, centre)
+    if problem.X.sparse:
         return Measured(total, np.zeros_like(mean), second, stored=mean)
     return Measured(total, mean, second, stored=1.0)
 

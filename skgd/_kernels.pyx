@@ -48,35 +48,20 @@ cdef extern from *:
     void prefetch "SKGD_PREFETCH"(const void* address) noexcept nogil
     void prefetch_near "SKGD_PREFETCH_NEAR"(const void* address) noexcept nogil
     double dot_float "skgd_dot_float"(
-        const float* x, const double* w, Py_ssize_t n) noexcept nogil
-    double dot_ahead_float "skgd_dot_ahead_float"(
-        const float* x, const double* w, Py_ssize_t n, const float* next
-    ) noexcept nogil
+        const float* x, const double* w, Py_ssize_t n, const float* next) noexcept nogil
     double dot_double "skgd_dot_double"(
-        const double* x, const double* w, Py_ssize_t n) noexcept nogil
-    double dot_ahead_double "skgd_dot_ahead_double"(
         const double* x, const double* w, Py_ssize_t n, const double* next
     ) noexcept nogil
     void add_float "skgd_add_float"(
-        double* w, double factor, const float* x, Py_ssize_t n) noexcept nogil
-    void add_ahead_float "skgd_add_ahead_float"(
         double* w, double factor, const float* x, Py_ssize_t n, const float* next
     ) noexcept nogil
     void add_double "skgd_add_double"(
-        double* w, double factor, const double* x, Py_ssize_t n) noexcept nogil
-    void add_ahead_double "skgd_add_ahead_double"(
         double* w, double factor, const double* x, Py_ssize_t n, const double* next
     ) noexcept nogil
     void scaled_add_float "skgd_scaled_add_float"(
         double* w, double factor, const double* scale, const float* x,
-        Py_ssize_t n) noexcept nogil
-    void scaled_add_ahead_float "skgd_scaled_add_ahead_float"(
-        double* w, double factor, const double* scale, const float* x,
         Py_ssize_t n, const float* next) noexcept nogil
     void scaled_add_double "skgd_scaled_add_double"(
-        double* w, double factor, const double* scale, const double* x,
-        Py_ssize_t n) noexcept nogil
-    void scaled_add_ahead_double "skgd_scaled_add_ahead_double"(
         double* w, double factor, const double* scale, const double* x,
         Py_ssize_t n, const double* next) noexcept nogil
     void add_squares_float "skgd_add_squares_float"(
@@ -222,52 +207,24 @@ cdef const void* address(array):
 # ----------------------------------------------------------- vectors and rows
 
 
-cdef inline double dot(const Values* x, const double* w, Py_ssize_t n) noexcept nogil:
-    if Values is float:
-        return dot_float(x, w, n)
-    else:
-        return dot_double(x, w, n)
-
-
-cdef inline double dot_ahead(
+cdef inline double dot(
     const Values* x, const double* w, Py_ssize_t n, const Values* next
 ) noexcept nogil:
-    """`dot`, with every second line of the row `next` prefetched meanwhile."""
+    """x . w; if there is a row `next`, every second line of it is prefetched."""
     if Values is float:
-        return dot_ahead_float(x, w, n, next)
+        return dot_float(x, w, n, next)
     else:
-        return dot_ahead_double(x, w, n, next)
-
-
-cdef inline void add_ahead(
-    double* w, double factor, const Values* x, Py_ssize_t n, const Values* next
-) noexcept nogil:
-    """`add`, with the other lines of the row `next` prefetched meanwhile."""
-    if Values is float:
-        add_ahead_float(w, factor, x, n, next)
-    else:
-        add_ahead_double(w, factor, x, n, next)
-
-
-cdef inline void scaled_add_ahead(
-    double* w, double factor, const double* scale, const Values* x, Py_ssize_t n,
-    const Values* next,
-) noexcept nogil:
-    """`scaled_add`, with the other lines of the row `next` prefetched meanwhile."""
-    if Values is float:
-        scaled_add_ahead_float(w, factor, scale, x, n, next)
-    else:
-        scaled_add_ahead_double(w, factor, scale, x, n, next)
+        return dot_double(x, w, n, next)
 
 
 cdef inline void add(
-    double* w, double factor, const Values* x, Py_ssize_t n
+    double* w, double factor, const Values* x, Py_ssize_t n, const Values* next
 ) noexcept nogil:
-    """w += factor * x."""
+    """w += factor * x; the other lines of a row `next` are prefetched meanwhile."""
     if Values is float:
-        add_float(w, factor, x, n)
+        add_float(w, factor, x, n, next)
     else:
-        add_double(w, factor, x, n)
+        add_double(w, factor, x, n, next)
 
 
 cdef inline void add_outputs(
@@ -277,17 +234,18 @@ cdef inline void add_outputs(
     if n_outputs == 1:
         w[0] += factor * x[0]
     else:
-        add(w, factor, x, n_outputs)
+        add(w, factor, x, n_outputs, NULL)
 
 
 cdef inline void scaled_add(
-    double* w, double factor, const double* scale, const Values* x, Py_ssize_t n
+    double* w, double factor, const double* scale, const Values* x, Py_ssize_t n,
+    const Values* next,
 ) noexcept nogil:
-    """w += factor * scale * x."""
+    """w += factor * scale * x; the other lines of `next` are prefetched meanwhile."""
     if Values is float:
-        scaled_add_float(w, factor, scale, x, n)
+        scaled_add_float(w, factor, scale, x, n, next)
     else:
-        scaled_add_double(w, factor, scale, x, n)
+        scaled_add_double(w, factor, scale, x, n, next)
 
 
 cdef inline double norm(
@@ -327,7 +285,7 @@ cdef inline void row_dot(
     cdef double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0
     if columns == NULL:
         for k in range(n_outputs):
-            z[k] = dot(x, coef + k * n, n)
+            z[k] = dot(x, coef + k * n, n, NULL)
     elif n_outputs == 1:
         j = 0
         while j + 4 <= n:
@@ -344,7 +302,7 @@ cdef inline void row_dot(
         for k in range(n_outputs):
             z[k] = 0.0
         for j in range(n):
-            add(z, x[j], coef + columns[j] * n_outputs, n_outputs)
+            add(z, x[j], coef + columns[j] * n_outputs, n_outputs, NULL)
 
 
 cdef inline void row_add(
@@ -356,14 +314,14 @@ cdef inline void row_add(
     if columns == NULL:
         for k in range(n_outputs):
             if factors[k] != 0.0:
-                add(coef + k * n, factors[k], x, n)
+                add(coef + k * n, factors[k], x, n, NULL)
     elif n_outputs == 1:
         if factors[0] != 0.0:
             for j in range(n):
                 coef[columns[j]] += factors[0] * x[j]
     else:
         for j in range(n):
-            add(coef + columns[j] * n_outputs, x[j], factors, n_outputs)
+            add(coef + columns[j] * n_outputs, x[j], factors, n_outputs, NULL)
 
 
 cdef inline void prefetch_bytes(
@@ -616,7 +574,7 @@ cdef double plain_loop(
     cdef const double* steps = e.steps
     cdef Py_ssize_t n_order = e.n_order
     cdef Py_ssize_t n = e.n_features
-    cdef Py_ssize_t t, i
+    cdef Py_ssize_t t
     cdef bint fit_intercept = e.fit_intercept
     cdef double* coef = e.coef
     cdef double* losses = e.losses
@@ -627,7 +585,7 @@ cdef double plain_loop(
     # loads would wait behind all of them at once.
     cdef bint long_rows = not sparse and n >= LONG_ROW
     cdef Py_ssize_t lead = ROWS_AHEAD, near = ROWS_NEAR
-    cdef const Values* next_row = values
+    cdef const Values* next_row = NULL
     cdef const Values* x = values
     cdef const Index* columns = NULL
 
@@ -637,18 +595,18 @@ cdef double plain_loop(
     for t in range(n_order):
         eta = steps[0]
         steps += e.steps_stride
-        i = order[t]
-        x = row_at(values, indices, indptr, stride, i, &columns, &n)
-        if not sparse:
-            look_near(values, stride, e, t + near)
+        x = row_at(values, indices, indptr, stride, order[t], &columns, &n)
         if long_rows:
             next_row = values + order[min(t + lead, n_order - 1)] * stride
-            z = dot_ahead(x, coef, n, next_row)
         else:
             look_ahead(values, indices, indptr, stride, n, e, t + lead)
-            if far:
-                look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
+        if far:
+            look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
+        if sparse:
             row_dot(x, columns, n, coef, 1, &z)
+        else:
+            look_near(values, stride, e, t + near)
+            z = dot(x, coef, n, next_row)
         z = scale * z + intercept
         scale *= 1.0 - eta * l2
         if scale < MIN_SCALE:
@@ -666,12 +624,12 @@ cdef double plain_loop(
         if fit_intercept:
             intercept -= eta * slope
         slope *= factor
-        if not long_rows:
+        if sparse:
             row_add(coef, 1, &slope, x, columns, n)
         elif slope != 0.0:
-            add_ahead(coef, slope, x, n, next_row)
-        else:
-            look_ahead(values, indices, indptr, stride, n, e, t + lead)
+            add(coef, slope, x, n, next_row)
+        elif long_rows:
+            prefetch_bytes(next_row, n * sizeof(Values), False)
 
     e.intercept[0] = intercept
     flush(lazy, e, scale, sparse, n_order)
@@ -771,7 +729,7 @@ cdef double row_loop(
                     lazy.weight += scale
                     lazy.moment += scale * lazy.threshold
                 else:
-                    add(e.coef_sum, scale, coef, n_outputs * n)
+                    add(e.coef_sum, scale, coef, n_outputs * n, NULL)
             if lazy.history != NULL:
                 lazy.history[3 * update] = lazy.threshold
                 lazy.history[3 * update + 1] = lazy.weight
@@ -974,8 +932,8 @@ cdef inline double weight_of(
 
 cdef inline void keep(Epoch* e, Metric* metric, Py_ssize_t update) noexcept nogil:
     cdef double weight = weight_of(e, metric, update)
-    add(e.coef_sum, weight, e.coef, e.n_outputs * e.n_features)
-    add(e.intercept_sum, weight, e.intercept, e.n_outputs)
+    add(e.coef_sum, weight, e.coef, e.n_outputs * e.n_features, NULL)
+    add(e.intercept_sum, weight, e.intercept, e.n_outputs, NULL)
 
 
 cdef void penalise(Epoch* e, const double* scale, double path) noexcept nogil:
@@ -1008,25 +966,27 @@ cdef double metric_plain_loop(
     cdef double* coef = e.coef
     cdef bint fit_intercept = e.fit_intercept
     cdef double intercept = e.intercept[0]
-    cdef double offset = intercept - dot(metric.mean, coef, n)
+    cdef double offset = intercept - dot(metric.mean, coef, n, NULL)
     # How the offset, -W mean, moves with V and with the shift.
-    cdef double mean_norm = dot(metric.mean, metric.direction, n)
+    cdef double mean_norm = dot(metric.mean, metric.direction, n, NULL)
     cdef Py_ssize_t next_kept = first_kept(e, metric)
     cdef Py_ssize_t lead = rows_within(ROWS_AHEAD, BYTES_AHEAD, n * sizeof(Values))
     cdef Py_ssize_t near = rows_within(ROWS_NEAR, BYTES_NEAR, n * sizeof(Values))
+    cdef bint long_rows = n >= LONG_ROW  # as in `plain_loop`
     cdef const Values* x
-    cdef const Values* next_row
+    cdef const Values* next_row = NULL
 
     for t in range(e.n_order):
         i = order[min(t + lead, e.n_order - 1)]
         prefetch(metric.products + 2 * i)
-        next_row = values + i * stride
-        if n < LONG_ROW:
-            prefetch_bytes(next_row, n * sizeof(Values), False)
+        if long_rows:
+            next_row = values + i * stride
+        else:
+            prefetch_bytes(values + i * stride, n * sizeof(Values), False)
         look_near(values, stride, e, t + near)
         x = values + order[t] * stride
         products = metric.products + 2 * order[t]
-        z = dot_ahead(x, coef, n, next_row) - shift * products[1] + offset
+        z = dot(x, coef, n, next_row) - shift * products[1] + offset
         value = loss.point(y[t], z, &slope)
         if weight != NULL:
             value *= weight[t]
@@ -1039,18 +999,20 @@ cdef double metric_plain_loop(
         path += eta
         if slope != 0.0:
             slope *= -eta
-            scaled_add_ahead(coef, slope, scale, x, n, next_row)
+            scaled_add(coef, slope, scale, x, n, next_row)
             shift += slope
             offset -= slope * (products[1] - mean_norm)
             if fit_intercept:
                 offset += slope
                 intercept += slope
+        elif long_rows:
+            prefetch_bytes(next_row, n * sizeof(Values), False)
         if path > metric.patience or t == next_kept:
-            add(coef, -shift, metric.direction, n)
+            add(coef, -shift, metric.direction, n, NULL)
             shift = 0.0
             penalise(e, scale, path)
             path = 0.0
-            offset = intercept - dot(metric.mean, coef, n)
+            offset = intercept - dot(metric.mean, coef, n, NULL)
             if t == next_kept:
                 e.intercept[0] = intercept
                 keep(e, metric, t)
@@ -1083,7 +1045,7 @@ cdef double metric_block_loop(
         for k in range(n_outputs):
             e.intercept[k] = centred[k]
             if not sparse:
-                e.intercept[k] -= dot(mean, e.coef + k * n, n)
+                e.intercept[k] -= dot(mean, e.coef + k * n, n, NULL)
         value = batch_gradient(values, indices, indptr, stride, loss, e, start, stop,
                                block_size, rows, gradient)
         e.intercept = centred
@@ -1115,9 +1077,9 @@ cdef double metric_block_loop(
         else:
             for k in range(n_outputs):
                 scaled_add(e.coef + k * n, factor, scale,
-                           <const double*> gradient + k * n, n)
+                           <const double*> gradient + k * n, n, NULL)
                 add(e.coef + k * n, -factor * intercept_gradient[k], metric.direction,
-                    n)
+                    n, NULL)
         if e.fit_intercept:
             for k in range(n_outputs):
                 e.intercept[k] += factor * intercept_gradient[k]
@@ -1305,7 +1267,7 @@ cdef double metric_sparse_loop(
         if update == next_kept:
             next_kept += metric.average_every
             weight = weight_of(e, metric, update)
-            add(e.intercept_sum, weight, e.intercept, n_outputs)
+            add(e.intercept_sum, weight, e.intercept, n_outputs, NULL)
             for j in range(e.n_features):
                 cell = cells + j * width
                 if penalised:
@@ -1417,10 +1379,11 @@ cdef class Arguments:
         self.arrays.append(array)
         return &array[0]
 
-    cdef void add_blocks(self, Rows X, Py_ssize_t n_gradient):
+    cdef void add_blocks(self, Py_ssize_t n_gradient):
+        """Room for blocks of rows, and for a gradient if `n_gradient` is not 0."""
         cdef Py_ssize_t[::1] rows = np.zeros(
             2 * self.scratch.block_size, dtype=np.intp)
-        self.scratch.gradient = self.numbers(n_gradient)
+        self.scratch.gradient = self.numbers(n_gradient) if n_gradient else NULL
         self.scratch.rows = <const void**> &rows[0]
         self.arrays.append(rows)
 
@@ -1489,7 +1452,7 @@ def run_epoch(
     a.set_steps(steps, l1, l2, losses)
     a.e.average_from = average_from
     if by_blocks:
-        a.add_blocks(X, intercept.shape[0] * (X.n_features + 1))
+        a.add_blocks(intercept.shape[0] * (X.n_features + 1))
         return dispatch(X, loss, &a.e, NULL, NULL, &a.scratch)
     memset(&lazy, 0, sizeof(Lazy))
     if X.sparse and l1 > 0.0:
@@ -1595,7 +1558,7 @@ def run_metric_epoch(
             if products is None or not products.shape[0] == X.n_rows:
                 raise ValueError("There must be products for each row.")
             metric.products = &products[0, 0]
-        a.add_blocks(X, n_values + 2 * intercept.shape[0])
+        a.add_blocks(n_values + 2 * intercept.shape[0])
     total = dispatch(X, loss, &a.e, NULL, &metric, &a.scratch)
     return total, metric.weight_sum
 
@@ -1618,7 +1581,7 @@ cdef double sum_moments(
     if centre:
         for t in range(n_rows):
             w = weight[t] if weight != NULL else 1.0
-            add(mean, w / total, values + rows[t] * stride, n)
+            add(mean, w / total, values + rows[t] * stride, n, NULL)
     for t in range(n_rows):
         w = weight[t] if weight != NULL else 1.0
         x = row_at(values, indices, indptr, stride, rows[t], &columns, &n)
@@ -1732,11 +1695,11 @@ def row_products(Rows X, const double[::1] mean, const double[::1] scale):
         for i in range(X.n_rows):
             if X.single:
                 out[i, 0] = norm(single, 1.0, &mean[0], &scale[0], n)
-                out[i, 1] = dot(single, &direction[0], n)
+                out[i, 1] = dot(single, &direction[0], n, NULL)
                 single += X.stride
             else:
                 out[i, 0] = norm(wide, 1.0, &mean[0], &scale[0], n)
-                out[i, 1] = dot(wide, &direction[0], n)
+                out[i, 1] = dot(wide, &direction[0], n, NULL)
                 wide += X.stride
     return np.asarray(out)
 
@@ -1754,8 +1717,7 @@ def loss_at(
     cdef Arguments a
     a = Arguments(X, order, y, weight, order.shape[0], coef, intercept, True, None,
                   None, True)
-    a.add_blocks(X, 1)
-    a.scratch.gradient = NULL
+    a.add_blocks(0)
     a.e.n_updates = 0
     return dispatch(X, loss, &a.e, NULL, NULL, &a.scratch)
 
@@ -1781,7 +1743,7 @@ def loss_gradient(
                   None, True)
     out = np.empty(n_values + intercept.shape[0])
     gradient = out
-    a.add_blocks(X, 1)
+    a.add_blocks(0)
     a.scratch.gradient = &gradient[0]
     a.e.n_updates = 0
     total = dispatch(X, loss, &a.e, NULL, NULL, &a.scratch)

@@ -118,39 +118,31 @@ SKGD_INLINE void SKGD_NAME(add_row)(
         w[j] += factor * (scaled ? scale[j] * x[j] : x[j]);
 }
 
-SKGD_VECTOR double SKGD_NAME(dot)(const SKGD_T *x, const double *w, Py_ssize_t n)
-{
-    return SKGD_NAME(dot_row)(0, x, w, n, NULL);
-}
-
-SKGD_VECTOR double SKGD_NAME(dot_ahead)(
+/* As `dot_row` and `add_row`, `ahead` if there is a `next`. */
+SKGD_VECTOR double SKGD_NAME(dot)(
     const SKGD_T *x, const double *w, Py_ssize_t n, const SKGD_T *next)
 {
-    return SKGD_NAME(dot_row)(1, x, w, n, next);
+    return next ? SKGD_NAME(dot_row)(1, x, w, n, next)
+                : SKGD_NAME(dot_row)(0, x, w, n, NULL);
 }
 
-SKGD_VECTOR void SKGD_NAME(add)(double *w, double factor, const SKGD_T *x, Py_ssize_t n)
-{
-    SKGD_NAME(add_row)(0, 0, w, factor, NULL, x, n, NULL);
-}
-
-SKGD_VECTOR void SKGD_NAME(add_ahead)(
+SKGD_VECTOR void SKGD_NAME(add)(
     double *w, double factor, const SKGD_T *x, Py_ssize_t n, const SKGD_T *next)
 {
-    SKGD_NAME(add_row)(0, 1, w, factor, NULL, x, n, next);
+    if (next)
+        SKGD_NAME(add_row)(0, 1, w, factor, NULL, x, n, next);
+    else
+        SKGD_NAME(add_row)(0, 0, w, factor, NULL, x, n, NULL);
 }
 
 SKGD_VECTOR void SKGD_NAME(scaled_add)(
-    double *w, double factor, const double *scale, const SKGD_T *x, Py_ssize_t n)
-{
-    SKGD_NAME(add_row)(1, 0, w, factor, scale, x, n, NULL);
-}
-
-SKGD_VECTOR void SKGD_NAME(scaled_add_ahead)(
     double *w, double factor, const double *scale, const SKGD_T *x, Py_ssize_t n,
     const SKGD_T *next)
 {
-    SKGD_NAME(add_row)(1, 1, w, factor, scale, x, n, next);
+    if (next)
+        SKGD_NAME(add_row)(1, 1, w, factor, scale, x, n, next);
+    else
+        SKGD_NAME(add_row)(1, 0, w, factor, scale, x, n, NULL);
 }
 
 /* w += factor (x - mean)^2. */
@@ -293,7 +285,8 @@ SKGD_VECTOR void SKGD_NAME(multiply)(
     (void)R, (void)C;
     for (r = 0; r < n_rows; r++)
         for (k = 0; k < n_outputs; k++)
-            z[r * n_outputs + k] = SKGD_NAME(dot)(x[r], w + k * n_features, n_features);
+            z[r * n_outputs + k] =
+                SKGD_NAME(dot)(x[r], w + k * n_features, n_features, NULL);
 #endif
 }
 
