@@ -512,16 +512,16 @@ def test_rows_of_any_length(p, dtype):
     rng = np.random.default_rng(p)
     X = rng.normal(size=(30, p)).astype(dtype)
     Y, order = rng.normal(size=(30, 1)), rng.permutation(30)
-    x, loss = X.astype(np.float64), LOSSES["squared_error"]
+    loss = LOSSES["squared_error"]
     W, b = np.zeros((1, p)), np.zeros(1)
-    steps = np.array([0.1 / p])
-    run_epoch(Rows(X), order, Y[order], None, 1, steps, 0.0, 0.1, loss, W, b, True)
-    w, c = np.zeros(p), 0.0
-    for i in order:
-        slope = x[i] @ w + c - Y[i, 0]
-        w = (1.0 - 0.01 / p) * w - 0.1 / p * slope * x[i]
-        c -= 0.1 / p * slope
-    np.testing.assert_allclose(W[0], w, rtol=0, atol=1e-12)
+    steps = np.full(30, 0.1 / p)
+    iterates, _ = reference.epoch(
+        W, b, X, Y, np.ones(30), order, 1, steps, loss.value_and_slope, 0.0, 0.1
+    )
+    one = steps[:1]
+    run_epoch(Rows(X), order, Y[order], None, 1, one, 0.0, 0.1, loss, W, b, True)
+    w, c = iterates[-1]
+    np.testing.assert_allclose(W, w, rtol=0, atol=1e-12)
     np.testing.assert_allclose(b, c, rtol=0, atol=1e-12)
     arguments = Rows(X), order, Y[order], None, loss, W, b
     total, _, _ = loss_gradient(*arguments)
