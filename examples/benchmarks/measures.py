@@ -51,6 +51,15 @@ def in_turns(jobs, turns, notes):
     return {key: statistics.median(values) for key, values in results.items()}
 
 
+def accepting(methods, data, notes):
+    """The methods that can take the data; a note says why others can't."""
+    for method in methods:
+        if why := method.refuses(data):
+            notes.append(f"{method.name}: {why}")
+        else:
+            yield method
+
+
 def pass_seconds(method, data, batch_size, **setting):
     """About how long a pass takes, from a few updates."""
     rows = min(len(data.y), PROBED_UPDATES * batch_size)
@@ -108,12 +117,8 @@ def epochs(methods, data, turns, quick, batch_sizes=None):
     """
     data = data.standardised()
     jobs, notes = {}, []
-    for method in methods:
-        if method.direct:
-            continue
-        if why := method.refuses(data):
-            notes.append(f"{method.name}: {why}")
-            continue
+    iterative = [m for m in methods if not m.direct]
+    for method in accepting(iterative, data, notes):
         try:
             prepared = method.prepare(data)
             for batch_size in batch_sizes or [method.usual_batch_size()]:
@@ -139,24 +144,18 @@ def few_epochs(methods, data, turns):
     any. The time is that of a whole fit.
     """
     jobs, notes = {}, []
-    for method in methods:
-        if not (rows := method.few_epochs()):
-            continue
-        if why := method.refuses(data):
-            notes.append(f"{method.name}: {why}")
-            continue
-        batch_size = 200 if 200 in method.batch_sizes else method.batch_sizes[0]
+    for method in accepting(methods, data, notes):
+        batch_size = method.usual_batch_size(200)
         try:
             prepared = method.prepare(data)
+            for row, setting in method.few_epochs().items():
+                setting = dict(setting, batch_size=batch_size)
+                jobs[row,] = FitSeconds(method, prepared, FEW_EPOCHS, setting)
         except Exception as error:
             notes.append(f"{method.name}: {reason(error)}")
-            continue
-        for row, setting in rows.items():
-            setting = dict(setting, batch_size=batch_size)
-            jobs[row,] = FitSeconds(method, prepared, FEW_EPOCHS, setting)
     medians = in_turns(jobs, turns, notes)
     return {
-        row: (seconds, test_score(jobs[row,].method, jobs[row,].model, data, data.test))
+        row: (seconds, test_score(jobs[row,].method, jobs[row,].model, data))
         for (row,), seconds in medians.items()
     }, notes
 
@@ -314,18 +313,13 @@ def optimum(methods, data, turns, limit):
     """
     data = data.standardised()
     objectives, found, jobs, notes = {}, {}, {}, []
-    for method in methods:
-        if not (rows := method.settings(data)):
-            continue
-        if why := method.refuses(data):
-            notes.append(f"{method.name}: {why}")
-            continue
+    for method in accepting([m for m in methods if m.settings(data)], data, notes):
         one_vs_rest = method.one_vs_rest and data.task == "multiclass"
         if one_vs_rest not in objectives:
             objectives[one_vs_rest] = Objective(data, one_vs_rest)
         try:
             prepared = method.prepare(data)
-            for row, settings in rows.items():
+            for row, settings in method.settings(data).items():
                 search = Search(
                     method, settings, data, prepared, objectives[one_vs_rest], limit
                 )
@@ -380,41 +374,39 @@ def default_scores(methods, data, quick):
     X, X_test, y, y_test = train_test_split(
         data.X, data.y, test_size=0.2, random_state=0, stratify=classes
     )
-    versions = {"raw": (X, X_test)}
+    features = {"raw": (X, X_test)}
     if isinstance(X, np.ndarray):
         scaler = StandardScaler().fit(X)
-        versions["standardised"] = scaler.transform(X), scaler.transform(X_test)
+        features["standardised"] = scaler.transform(X), scaler.transform(X_test)
+    versions = {
+        version: Data(
+            data.name, data.task, train, y, Data(data.name, data.task, test, y_test)
+        )
+        for version, (train, test) in features.items()
+    }
     scores, notes = {}, []
-    for method in methods:
-        if not method.has_default:
-            continue
-        if why := method.refuses(data):
-            notes.append(f"{method.name}: {why}")
-            continue
+    for method in accepting([m for m in methods if m.has_default], data, notes):
         scores[method.name] = {}
-        for version, (train, test) in versions.items():
-            part = Data(data.name, data.task, train, y)
+        for version, part in versions.items():
             try:
-                test_part = Data(data.name, data.task, test, y_test)
-                scores[method.name][version] = default_score(
-                    method, part, test_part, limit
-                )
+                scores[method.name][version] = default_score(method, part, limit)
             except Exception as error:
                 notes.append(f"{method.name}, {version}: {reason(error)}")
     return scores, notes
 
 
-def default_score(method, data, test, limit):
+def default_score(method, data, limit):
     if method.default_passes:
         most = method.default_passes * pass_seconds(method, data, 200)
         if most > limit:
             raise TimeoutError(f"{method.default_passes} passes may take {most:.0f} s")
     seconds, model = timed(method.fit_default, method.prepare(data))
-    return test_score(method, model, data, test), seconds
+    return test_score(method, model, data), seconds
 
 
-def test_score(method, model, data, test):
-    """R^2 or accuracy on test rows of a model of the rows of `data`."""
+def test_score(method, model, data):
+    """R^2 or accuracy of a model of `data` on its rows to test."""
+    test = data.test
     coef, intercept = method.coefficients(model)
     z = np.asarray(test.X @ coef.T) + intercept
     if data.task == "regression":
@@ -434,10 +426,7 @@ def memory(methods, data):
     megabytes, notes = {}, []
     with tempfile.TemporaryDirectory() as folder:
         peak_memory.save(data, folder)
-        for method in methods:
-            if why := method.refuses(data):
-                notes.append(f"{method.name}: {why}")
-                continue
+        for method in accepting(methods, data, notes):
             command = [sys.executable, peak_memory.__file__, folder]
             command += [type(method).__module__, method.name, "3"]
             process = subprocess.run(command, capture_output=True, text=True)

@@ -53,7 +53,7 @@ class Method:
 
     def few_epochs(self):
         """Keywords of `fit` for a few epochs of softmax: {row of the table: ...}."""
-        return {}
+        return {self.name: {}}
 
     def settings(self, data):
         """What to try for the optimum: {row of the table: keywords of `fit`, ...}."""
@@ -68,9 +68,9 @@ class Method:
         """Passes that were made, where training may end before those asked for."""
         return asked
 
-    def usual_batch_size(self):
-        """32 rows, or the nearest that the library can."""
-        return 32 if 32 in self.batch_sizes else self.batch_sizes[0]
+    def usual_batch_size(self, wanted=32):
+        """32 rows, or what the library can instead."""
+        return wanted if wanted in self.batch_sizes else self.batch_sizes[0]
 
 
 def rows_per_update(batch_size, n):

@@ -31,9 +31,6 @@ class Cyanure(Method):
     def fit_default(self, data):
         return estimator(data).fit(data.X, data.y)
 
-    def few_epochs(self):
-        return {self.name: {}}
-
     def settings(self, data):
         return {self.name: [dict(batch_size=1)]}
 

@@ -55,9 +55,6 @@ class Auto(Method):
     def fit_default(self, data):
         return estimator(data).fit(data.X, data.y)
 
-    def few_epochs(self):
-        return {self.name: {}}
-
     def settings(self, data):
         return {
             "skgd minibatch": [dict(batch_size="auto")],

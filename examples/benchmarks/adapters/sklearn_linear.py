@@ -30,9 +30,6 @@ class Saga(Method):
             model = LogisticRegression(solver="saga", random_state=0)
         return model.fit(data.X, data.y)
 
-    def few_epochs(self):
-        return {self.name: {}}
-
     def settings(self, data):
         return {self.name: [dict(batch_size=1)]}
 
@@ -49,9 +46,6 @@ class Lbfgs(Method):
 
     def fit_default(self, data):
         return LogisticRegression().fit(data.X, data.y)
-
-    def few_epochs(self):
-        return {self.name: {}}
 
     def settings(self, data):
         return {self.name: [dict(batch_size=ALL)]}
