@@ -20,14 +20,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skgd import _penalties, _solvers
+from skgd import _penalties, _solvers, _step_size
 from skgd._kernels import (
     feature_moments,
     loss_gradient,
     row_products,
     run_metric_epoch,
 )
-from skgd._step_size import largest_eigenvalue
 
 # Constants of the rules; examples/bench_no_tuning.py hardly depends on them.
 ROWS_OF_LARGE_STEPS = 100.0  # times E|z|^2: rows after which steps begin to fall
@@ -133,7 +132,7 @@ def measure(problem, X, rng, precondition, before=None):
         measured.n_rows = len(rows)
         so_far = measured if before is None else before.merged(measured)
         metric = _metric(problem, X, so_far, precondition)
-        smoothness = largest_eigenvalue(
+        smoothness = _step_size.largest_eigenvalue(
             X, rows, weight, problem.fit_intercept, rng, metric.mean, metric.scale
         )
     if not np.isfinite(smoothness):
@@ -232,8 +231,8 @@ class Preconditioned(_solvers.Textbook):
 
     def run(self, problem, state, order, losses):
         n_updates = -(-problem.n_rows // self.batch_size)
-        t = np.arange(state.t, state.t + n_updates)
-        steps = np.broadcast_to(self.schedule(t, state.eta), n_updates).copy()
+        steps = _step_size.steps(self.schedule, state.t, n_updates, state.eta)
+        steps = np.broadcast_to(steps, n_updates).copy()
         loss, _ = self.metric_epoch.run(
             problem, state, order, steps, cut=False, average_every=n_updates,
             losses=losses,

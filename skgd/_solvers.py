@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from sklearn.utils import gen_batches
 
-from skgd import _penalties
+from skgd import _penalties, _step_size
 from skgd._kernels import run_epoch
 
 # Adaptive steps end at this fraction of eta0. For SGDRegressor's eta0 = 0.01 that is
@@ -216,7 +216,7 @@ def epoch(problem, state, batch_size, schedule, order=None, losses=None):
     rows, y, weight = problem.visits(order)
     n_rows = len(rows)
     n_updates = -(-n_rows // batch_size)
-    steps = schedule(np.arange(state.t, state.t + n_updates), state.eta)
+    steps = _step_size.steps(schedule, state.t, n_updates, state.eta)
 
     average_from, n_averaged = 0, 0
     if state.average:

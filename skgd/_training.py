@@ -3,6 +3,7 @@
 import signal
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 
 import numpy as np
@@ -39,13 +40,29 @@ class Problem:
         return len(self.y)
 
     def visits(self, order=None):
-        """Rows of X, targets and weights in the order of visits."""
+        """Rows of X, targets and weights in order of visits, until the next call."""
         if order is None:
-            rows = np.arange(self.n_rows) if self.rows is None else self.rows
-            return rows, self.y, self.weight
+            return self._all_rows, self.y, self.weight
         rows = order if self.rows is None else self.rows[order]
-        weight = None if self.weight is None else self.weight[order]
-        return rows, self.y.take(order, axis=0), weight
+        y, weight = (
+            array
+            if array is None
+            # Indices are in range, and only "raise" would copy to find out.
+            else array.take(order, axis=0, out=room[: len(order)], mode="clip")
+            for array, room in zip((self.y, self.weight), self._rooms, strict=True)
+        )
+        return rows, y, weight
+
+    @cached_property
+    def _all_rows(self):
+        return np.arange(self.n_rows) if self.rows is None else self.rows
+
+    @cached_property
+    def _rooms(self):
+        # Kept, for memory that is new from the system takes longer than filling it.
+        return np.empty_like(self.y), (
+            None if self.weight is None else np.empty_like(self.weight)
+        )
 
     def objective(self, state):
         """The objective at the coefficients that `state` would give out."""
