@@ -176,6 +176,32 @@ cdef class SquaredError(Loss):
         slope[0] = r
         return 0.5 * r * r
 
+    cdef double rows(
+        self,
+        const double* y,
+        const double* z,
+        const double* weight,
+        double* slopes,
+        Py_ssize_t n_rows,
+        Py_ssize_t n_outputs,
+    ) noexcept nogil:
+        # On rows of few features, a call of `point` takes a quarter of the time.
+        cdef Py_ssize_t i, k
+        cdef double total = 0.0
+        cdef double s = 1.0
+        cdef double r
+        for i in range(n_rows):
+            if weight != NULL:
+                s = weight[i]
+            for k in range(n_outputs):
+                r = z[k] - y[k]
+                slopes[k] = s * r
+                total += s * r * r
+            y += n_outputs
+            z += n_outputs
+            slopes += n_outputs
+        return 0.5 * total
+
 
 cdef class Huber(Loss):
     """Quadratic within epsilon of the target, linear beyond (Huber, 1964)."""

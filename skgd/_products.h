@@ -20,6 +20,8 @@ typedef double skgd_quad __attribute__((vector_size(32)));
 /* As they lie in memory, at any address. */
 typedef double skgd_doubles __attribute__((vector_size(32), aligned(8), may_alias));
 typedef float skgd_floats __attribute__((vector_size(16), aligned(4), may_alias));
+/* From the m-th on, four numbers of which the last m are 1. */
+static const double skgd_last[8] = {0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0};
 #define SKGD_LOAD_double(x) (*(const skgd_doubles *)(x))
 #define SKGD_LOAD_float(x) \
     __builtin_convertvector(*(const skgd_floats *)(x), skgd_quad)
@@ -41,6 +43,9 @@ typedef float skgd_floats __attribute__((vector_size(16), aligned(4), may_alias)
 
 /* Of n outputs, how many to take at once: 3, but not so that a single one is left. */
 #define SKGD_OUTPUTS(n) ((n) == 4 ? 2 : (n) < 3 ? (n) : 3)
+
+/* Of n groups of four features, how many to take at once: 4, but the same goes. */
+#define SKGD_QUADS(n) ((n) == 5 ? 3 : SKGD_MIN(4, n))
 
 #define SKGD_MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -180,8 +185,7 @@ SKGD_INLINE void SKGD_NAME(dot_tile)(
     const double *w, Py_ssize_t n_features, double *z, Py_ssize_t n_outputs)
 {
     skgd_quad sum[4][3], a, b[3];
-    Py_ssize_t j, q;
-    double total;
+    Py_ssize_t j;
     int r, c;
     for (r = 0; r < R; r++)
         for (c = 0; c < C; c++)
@@ -195,42 +199,49 @@ SKGD_INLINE void SKGD_NAME(dot_tile)(
                 sum[r][c] += a * b[c];
         }
     }
-    for (r = 0; r < R; r++)
-        for (c = 0; c < C; c++) {
-            total = (sum[r][c][0] + sum[r][c][2]) + (sum[r][c][1] + sum[r][c][3]);
-            for (q = j; q < to; q++)
-                total += x[r][q] * w[c * n_features + q];
-            z[r * n_outputs + c] += total;
+    if (j < to) {
+        /* The last features together with some of those before, times 0. */
+        a = SKGD_LOAD_double(skgd_last + (to - j));
+        for (c = 0; c < C; c++)
+            b[c] = a * SKGD_LOAD_double(w + c * n_features + to - 4);
+        for (r = 0; r < R; r++) {
+            a = SKGD_LOAD_ONCE(x[r] + to - 4);
+            for (c = 0; c < C; c++)
+                sum[r][c] += a * b[c];
         }
+    }
+    for (r = 0; r < R; r++)
+        for (c = 0; c < C; c++)
+            z[r * n_outputs + c] +=
+                (sum[r][c][0] + sum[r][c][2]) + (sum[r][c][1] + sum[r][c][3]);
 }
 
-/* g[k, j] += sum over rows of f[r, k] x[r, j], of 4 V features and C outputs.
+/* g[k, j] += sum over rows of f[r, k] x[r, j], of 4 V features from j on and C outputs.
 
-   With `skip`, the first features of the last four are left as they are. */
+   The last four are those at `last`, some of which may be among the four before. */
 SKGD_INLINE void SKGD_NAME(add_tile)(
-    const int V, const int C, const int skip, const SKGD_T *const *x,
-    Py_ssize_t n_rows, Py_ssize_t j, const double *f, Py_ssize_t n_outputs, double *g,
+    const int V, const int C, const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t j,
+    Py_ssize_t last, const double *f, Py_ssize_t n_outputs, double *g,
     Py_ssize_t n_features)
 {
     skgd_quad sum[4][3], a[4];
-    const skgd_quad kept = {skip < 1, skip < 2, skip < 3, 1.0};
     Py_ssize_t r;
     int v, c;
     for (v = 0; v < V; v++)
         for (c = 0; c < C; c++)
-            sum[v][c] = SKGD_LOAD_double(g + c * n_features + j + 4 * v);
+            sum[v][c] = SKGD_LOAD_double(
+                g + c * n_features + (v < V - 1 ? j + 4 * v : last));
     for (r = 0; r < n_rows; r++) {
         for (v = 0; v < V; v++)
-            a[v] = SKGD_LOAD(x[r] + j + 4 * v);
-        if (skip)
-            a[V - 1] *= kept;
+            a[v] = SKGD_LOAD(x[r] + (v < V - 1 ? j + 4 * v : last));
         for (c = 0; c < C; c++)
             for (v = 0; v < V; v++)
                 sum[v][c] += a[v] * f[r * n_outputs + c];
     }
-    for (v = 0; v < V; v++)
+    for (v = V - 1; v >= 0; v--)
         for (c = 0; c < C; c++)
-            *(skgd_doubles *)(g + c * n_features + j + 4 * v) = sum[v][c];
+            *(skgd_doubles *)(g + c * n_features + (v < V - 1 ? j + 4 * v : last)) =
+                sum[v][c];
 }
 
 #define SKGD_CASES(tile, R, C, ...)                                                    \
@@ -263,7 +274,7 @@ SKGD_VECTOR void SKGD_NAME(multiply)(
     Py_ssize_t next, last, from, to, width = SKGD_CACHED_COEFS / n_outputs;
     width = width < 128 ? 128 : width > 512 ? 512 : width & ~(Py_ssize_t)3;
     memset(z, 0, n_rows * n_outputs * sizeof(double));
-    for (from = 0; from < n_features; from += width) {
+    for (from = 0; from < n_features && n_features >= 4; from += width) {
         to = SKGD_MIN(from + width, n_features);
         for (r = 0; r < n_rows; r += R) {
             R = SKGD_MIN(4, n_rows - r);
@@ -281,13 +292,18 @@ SKGD_VECTOR void SKGD_NAME(multiply)(
             }
         }
     }
+    if (n_features >= 4)
+        return;
 #else
     (void)R, (void)C;
-    for (r = 0; r < n_rows; r++)
+#endif
+    for (r = 0; r < n_rows; r++) {
+        if (n_rows + r < n_ahead)
+            SKGD_NAME(prefetch)(x[n_rows + r], 0, n_features);
         for (k = 0; k < n_outputs; k++)
             z[r * n_outputs + k] =
                 SKGD_NAME(dot)(x[r], w + k * n_features, n_features, NULL);
-#endif
+    }
 }
 
 /* G += F^T X for rows at x[0], x[1], ...; F is (n_rows, K), G is (K, p).
@@ -297,28 +313,21 @@ SKGD_VECTOR void SKGD_NAME(accumulate)(
     const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
     Py_ssize_t n_features, const double *f, Py_ssize_t n_outputs, double *g)
 {
-    Py_ssize_t r, k, j = 0, V, C;
+    Py_ssize_t r, k, j = 0, to, V, C;
 #ifdef SKGD_TILES
-    for (; j + 4 <= n_features; j += 4 * V) {
-        V = SKGD_MIN(4, (n_features - j) / 4);
+    for (; j < n_features && n_features >= 4; j = to) {
+        V = SKGD_QUADS((n_features - j + 3) / 4);
+        to = SKGD_MIN(j + 4 * V, n_features);
         for (r = n_rows; r < n_ahead; r++)
-            SKGD_NAME(prefetch)(x[r], j, j + 4 * V);
+            SKGD_NAME(prefetch)(x[r], j, to);
         for (k = 0; k < n_outputs; k += C) {
             C = SKGD_OUTPUTS(n_outputs - k);
-            SKGD_CASES(add_tile, V, C, 0, x, n_rows, j, f + k, n_outputs,
+            SKGD_CASES(add_tile, V, C, x, n_rows, j, to - 4, f + k, n_outputs,
                        g + k * n_features, n_features)
         }
     }
-    /* The last features, if any, together with some of those before. */
-    for (k = 0; j < n_features && n_features > 4; k += C) {
-        C = SKGD_OUTPUTS(n_outputs - k);
-        SKGD_CASES(add_tile, 1, C, 4 - (int)(n_features - j), x, n_rows,
-                   n_features - 4, f + k, n_outputs, g + k * n_features, n_features)
-        if (k + C == n_outputs)
-            j = n_features;
-    }
 #else
-    (void)V, (void)C;
+    (void)to, (void)V, (void)C;
 #endif
     for (; j < n_features; j++)
         for (k = 0; k < n_outputs; k++)
