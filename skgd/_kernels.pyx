@@ -1115,34 +1115,65 @@ cdef inline float* seen_in(double* cell) noexcept nogil:
     return <float*> cell + 1
 
 
-cdef inline void penalise_cell(double* cell, Epoch* e, double path) noexcept nogil:
-    cdef double step = scale_of(cell)[0] * (path - seen_in(cell)[0])
-    cdef Py_ssize_t k
-    for k in range(1, 1 + e.n_outputs):
-        cell[k] = prox(cell[k], step, e)
-
-
-cdef inline void cell_dot(
-    const Values* x, const Index* columns, Py_ssize_t n, double* cells,
-    Py_ssize_t width, double* z, double* squares,
+cdef inline Py_ssize_t penalise_cell(
+    double* cell, Epoch* e, Py_ssize_t n_outputs, double path, double patience
 ) noexcept nogil:
-    """z = w x for one output, and the sum of scale * x^2."""
+    """prox of a feature's coefficients if it is due; whether it was."""
+    cdef double late = path - seen_in(cell)[0]
+    cdef double step, factor
+    cdef Py_ssize_t k
+    if late < patience:
+        return 0
+    seen_in(cell)[0] = <float> path
+    step = scale_of(cell)[0] * late
+    factor = 1.0 / (1.0 + step * e.l2)
+    if e.l1 > 0.0:
+        for k in range(1, 1 + n_outputs):
+            cell[k] = shrink(cell[k], step * e.l1)
+    for k in range(1, 1 + n_outputs):
+        cell[k] *= factor
+    return 1
+
+
+cdef inline Py_ssize_t cell_dot(
+    const Values* x, const Index* columns, Py_ssize_t n, double* cells,
+    Py_ssize_t width, Epoch* e, double path, double patience, double* z,
+    double* squares,
+) noexcept nogil:
+    """z = W x, and the sum of scale * x^2; how many features were due for a penalty."""
+    cdef bint penalised = e.l1 > 0.0 or e.l2 > 0.0
+    cdef Py_ssize_t n_outputs = e.n_outputs
+    cdef Py_ssize_t n_due = 0, j = 0
     cdef double z0 = 0.0, z1 = 0.0, q0 = 0.0, q1 = 0.0
     cdef double* cell
-    cdef Py_ssize_t j = 0
+    if n_outputs > 1:
+        memset(z, 0, n_outputs * sizeof(double))
+        for j in range(n):
+            cell = cells + columns[j] * width
+            if penalised:
+                n_due += penalise_cell(cell, e, n_outputs, path, patience)
+            add(z, x[j], cell + 1, n_outputs, NULL)
+            q0 += x[j] * x[j] * scale_of(cell)[0]
+        squares[0] = q0
+        return n_due
     while j < n:
         cell = cells + columns[j] * width
+        if penalised:
+            n_due += penalise_cell(cell, e, 1, path, patience)
         z0 += x[j] * cell[1]
         q0 += x[j] * x[j] * scale_of(cell)[0]
         j += 1
         if j == n:
             break
         cell = cells + columns[j] * width
+        if penalised:
+            n_due += penalise_cell(cell, e, 1, path, patience)
         z1 += x[j] * cell[1]
         q1 += x[j] * x[j] * scale_of(cell)[0]
         j += 1
     z[0] = z0 + z1
     squares[0] = q0 + q1
+    return n_due
 
 
 cdef inline void look_at_cells(
@@ -1170,11 +1201,12 @@ cdef double metric_sparse_loop(
     cdef Py_ssize_t n_outputs = e.n_outputs
     cdef Py_ssize_t n = e.n_features
     cdef Py_ssize_t update, start, stop, t, i, j, k, r, n_touched
+    cdef Py_ssize_t n_due = 0, n_values = 0
     cdef Py_ssize_t next_kept = first_kept(e, metric)
     cdef Py_ssize_t last = 1 + e.n_outputs
     cdef double total = 0.0, path = 0.0, eta, value, factor, squares, part, weight
+    cdef double patience = metric.patience
     cdef double* cell
-    cdef double* z
     cdef double* slopes
     cdef const Values* x = NULL
     cdef const Index* columns = NULL
@@ -1195,22 +1227,12 @@ cdef double metric_sparse_loop(
             if far:
                 look_at_cells(cells, width, indices, indptr, e, t + COEFS_AHEAD)
             x = row_at(values, indices, indptr, 0, i, &columns, &n)
-            if penalised:
-                for j in range(n):
-                    cell = cells + columns[j] * width
-                    if path - seen_in(cell)[0] > metric.patience:
-                        penalise_cell(cell, e, path)
-                        seen_in(cell)[0] = <float> path
-            z = e.z + (t - start) * n_outputs
-            if n_outputs == 1:
-                cell_dot(x, columns, n, cells, width, z, &squares)
-            else:
-                for k in range(n_outputs):
-                    z[k] = 0.0
-                for j in range(n):
-                    cell = cells + columns[j] * width
-                    squares += scale_of(cell)[0] * x[j] * x[j]
-                    add_outputs(z, x[j], cell + 1, n_outputs)
+            n_due += cell_dot(x, columns, n, cells, width, e, path, patience,
+                              e.z + (t - start) * n_outputs, &squares)
+            n_values += n
+        # A wrong guess whether a feature is due takes longer than to penalise it.
+        if 8 * n_due > n_values * n_outputs:
+            patience = 0.0
         predictions(e, stop - start, 1.0)
         value = slopes_at(loss, e, start, stop - start)
         total += value
@@ -1271,7 +1293,7 @@ cdef double metric_sparse_loop(
             for j in range(e.n_features):
                 cell = cells + j * width
                 if penalised:
-                    penalise_cell(cell, e, path)
+                    penalise_cell(cell, e, n_outputs, path, 0.0)
                     seen_in(cell)[0] = 0.0
                 for k in range(n_outputs):
                     e.coef_sum[j * n_outputs + k] += weight * cell[1 + k]

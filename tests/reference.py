@@ -51,10 +51,11 @@ def metric_epoch(
     """One epoch in the metric of features (x - mean) sqrt(scale).
 
     Returns W, c, their averages and the losses of batches before their updates. With
-    `lazy`, a feature is penalised when a row of the next batch holds it.
+    `lazy`, a feature is penalised when a row of the next batch holds it; without
+    patience, once K eighths of what the rows held were due.
     """
     W, c, n_updates = W.copy(), c.copy(), len(steps)
-    path, seen = 0.0, np.zeros(W.shape[1])
+    path, seen, n_due, n_values = 0.0, np.zeros(W.shape[1]), 0, 0
     losses, averages, weights = [], [], []
 
     def penalise(features):
@@ -66,7 +67,11 @@ def metric_epoch(
         ends = np.arange(update, update + 2) * len(order) // n_updates
         batch = order[ends[0] : ends[1]]
         if lazy:
-            penalise((X[batch] != 0).any(axis=0) & (path - seen > patience))
+            held = X[batch] != 0
+            due = held.any(axis=0) & (path - seen >= patience)
+            penalise(due)
+            n_due, n_values = n_due + due.sum(), n_values + held.sum()
+            patience = 0.0 if 8 * n_due > n_values * len(W) else patience
         x = X[batch].astype(np.float64) - mean
         values, slopes = loss(Y[batch], x @ W.T + c)
         values, R = s[batch, None] * values, s[batch, None] * slopes
