@@ -207,6 +207,8 @@ def load(quick=False, fashion_mnist_folder=None):
     classes = 8 if quick else 45
     sets += [
         Data("text", "binary", *text(*size, words=80)),
-        Data(f"text, {classes} classes", "multiclass", *text(*size, n_classes=classes)),
+        Data(
+            f"text of {classes} classes", "multiclass", *text(*size, n_classes=classes)
+        ),
     ]
     return sets
