@@ -241,8 +241,16 @@ def interruptible(*epochs, **parameters):
     )  # fmt: skip
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, which background jobs of a shell start without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_ctrl_c_ends_training_after_the_epoch(solver):
+def test_ctrl_c_ends_training_after_the_epoch(ctrl_c, solver):
     X, y = regression()
     model = interruptible(3, solver=solver)
     with pytest.warns(ConvergenceWarning, match="interrupted by user after 3 epochs"):
@@ -254,7 +262,9 @@ def test_ctrl_c_ends_training_after_the_epoch(solver):
 
 
 @pytest.mark.parametrize("epochs, max_iter", [((3, 3), 20), ((1,), 1)])
-def test_a_second_ctrl_c_and_that_of_a_single_epoch_are_raised(epochs, max_iter):
+def test_a_second_ctrl_c_and_that_of_a_single_epoch_are_raised(
+    ctrl_c, epochs, max_iter
+):
     X, y = regression()
     model = interruptible(max_iter=5).fit(X, y)
     before = dict(vars(model))
