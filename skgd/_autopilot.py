@@ -200,13 +200,13 @@ class _MetricEpoch:
         if batch_size == 1 and problem.n_outputs == 1 and not X.sparse:
             self.products = row_products(X, metric.mean, metric.scale)
 
-    def run(self, problem, state, order, steps, cut, average_every, losses=None):
+    def run(self, problem, state, visits, steps, cut, average_every, losses=None):
         """Update `state` in place. Returns the mean loss, and the average point."""
         metric, patience = self.metric, self.metric.patience
         if problem.l1:
             # A threshold for each row would take longer than the row itself.
             patience = max(0.0, (ROWS_A_THRESHOLD / self.batch_size - 1) * steps.max())
-        rows, y, weight = problem.visits(order)
+        rows, y, weight = visits
         centred = state.intercept + state.coef @ metric.mean
         coef_sum = np.zeros_like(state.coef)
         centred_sum = np.zeros_like(centred)
@@ -229,12 +229,12 @@ class Preconditioned(_solvers.Textbook):
         super().__init__(problem, state, batch_size, schedule, adaptive)
         self.metric_epoch = _MetricEpoch(problem, metric, batch_size)
 
-    def run(self, problem, state, order, losses):
+    def run(self, problem, state, visits, losses):
         n_updates = -(-problem.n_rows // self.batch_size)
         steps = _step_size.steps(self.schedule, state.t, n_updates, state.eta)
         steps = np.broadcast_to(steps, n_updates).copy()
         loss, _ = self.metric_epoch.run(
-            problem, state, order, steps, cut=False, average_every=n_updates,
+            problem, state, visits, steps, cut=False, average_every=n_updates,
             losses=losses,
         )  # fmt: skip
         return loss, float(steps[-1])
@@ -331,13 +331,13 @@ class Stochastic(_Automatic):
             state.average_coef = state.coef.copy(order="A")
             state.average_intercept = state.intercept.copy()
 
-    def epoch(self, problem, state, order, objectives=None):
+    def epoch(self, problem, state, visits, objectives=None):
         """Make an epoch, as `Textbook.epoch`."""
         start = state.copy()
         n_updates = -(-problem.n_rows // self.batch_size)
         steps = self.steps(problem.n_rows, n_updates)
         loss, average = self.metric_epoch.run(
-            problem, state, order, steps, True, self.average_every(problem, n_updates),
+            problem, state, visits, steps, True, self.average_every(problem, n_updates),
             objectives,
         )  # fmt: skip
         self.rows_seen += problem.n_rows
@@ -445,7 +445,7 @@ class Stochastic(_Automatic):
             problem, polished, self.metric, self.measured, self.momentum
         )
         for _ in range(STEPS_TO_ZEROS):
-            steps.epoch(problem, polished, None)
+            steps.epoch(problem, polished, problem.visits())
         # Zeros are worth a thousandth of what was gained.
         objective = problem.objective(best)
         allowed = objective + 1e-3 * self.to_gain(objective)
@@ -519,7 +519,7 @@ class Accelerated(_Automatic):
         self.last = None  # y_{k-1} and the gradient there
         self.here = self.good = None  # states at y_k, and at the last sane one
 
-    def epoch(self, problem, state, order, objectives=None):
+    def epoch(self, problem, state, visits, objectives=None):
         """Make an update. Returns the objective before it, and the step."""
         metric, n = self.metric, problem.n_rows
         self.n_steps += 1
@@ -528,7 +528,7 @@ class Accelerated(_Automatic):
             self.point
         )
         width = 1.0 / (self.measured.curvature * self.n_steps)
-        rows, y, weight = problem.visits()
+        rows, y, weight = visits
         total, gradient, slope = loss_gradient(
             problem.X, rows, y, weight, problem.loss.smoothed(width), self.here.coef,
             self.here.intercept,

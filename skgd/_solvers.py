@@ -59,22 +59,28 @@ def by_blocks(X, batch_size, n_outputs):
     return batch_size * min(n_outputs, 2) >= 8
 
 
-class Orders:
-    """Random orders of the rows, one an epoch.
+class Visits:
+    """The rows of each epoch with their targets and weights, as `Problem.visits`.
 
-    Drawing the order of a million rows takes as long as half an epoch over them, so
-    the next one is drawn in a thread while the kernel, which holds no lock, runs. The
-    orders are the same as without the thread.
+    They are in a new random order each time, or without a generator as they are.
+    Drawing the order of a million rows and gathering their targets takes as long as an
+    epoch of short rows, so that of the next epoch is done in a thread while the kernel,
+    which holds no lock, runs. The orders are the same as without the thread.
     """
 
-    def __init__(self, generator, n_rows):
+    def __init__(self, problem, generator, n_epochs):
+        self.problem = problem
         self.generator = generator
-        self.n_rows = n_rows
+        self.n_left = n_epochs
         self.executor = None
         self.next = None
+        self.wanted = False
+        # Memory of targets and weights, of this epoch and the next one. It is kept, for
+        # new memory takes the system longer to get than to fill.
+        self.rooms = [(None, None), (None, None)]
 
     def __enter__(self):
-        if self.n_rows >= DRAW_AHEAD_FROM:
+        if self.generator is not None and self.problem.n_rows >= DRAW_AHEAD_FROM:
             self.executor = ThreadPoolExecutor(1)
         return self
 
@@ -83,14 +89,29 @@ class Orders:
             self.executor.shutdown(wait=False, cancel_futures=True)
 
     def draw(self):
-        if self.executor is None:
-            return self.generator.permutation(self.n_rows)
-        ready = self.next or self.executor.submit(
-            self.generator.permutation, self.n_rows
-        )
-        order = ready.result()
-        self.next = self.executor.submit(self.generator.permutation, self.n_rows)
-        return order
+        if self.generator is None:
+            return self.problem.visits()
+        self.wanted = True
+        order, visits = self.next.result() if self.next else (self._order(), None)
+        self.n_left -= 1
+        room = self.n_left % 2
+        if self.executor is not None and self.n_left > 0:
+            self.wanted = False
+            self.next = self.executor.submit(self._ahead, 1 - room)
+        return visits or self._gather(order, room)
+
+    def _ahead(self, room):
+        order = self._order()
+        # If it is waited for by now, both threads have something to do: to gather
+        # targets, and to draw the order after this one.
+        return order, None if self.wanted else self._gather(order, room)
+
+    def _order(self):
+        return self.generator.permutation(self.problem.n_rows)
+
+    def _gather(self, order, room):
+        rows, *self.rooms[room] = self.problem.visits(order, self.rooms[room])
+        return rows, *self.rooms[room]
 
 
 class Textbook:
@@ -114,14 +135,14 @@ class Textbook:
         self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
         self.before = None
 
-    def epoch(self, problem, state, order, objectives=None):
+    def epoch(self, problem, state, visits, objectives=None):
         """Make an epoch. Returns the objective, a mean over it, and the last step.
 
         The objective of each batch, before its update, is written to `objectives`.
         """
         self.before = None if self.shuffled else state.copy()
         t, penalty_before = state.t, self.penalty
-        loss, eta = self.run(problem, state, order, objectives)
+        loss, eta = self.run(problem, state, visits, objectives)
         self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
         # The penalty is taken to move linearly from update to update; that of the
         # epoch is then the mean. With one update an epoch, both are exact.
@@ -133,22 +154,19 @@ class Textbook:
             self.gradient_norm = self.norm_of_move(self.before, state, eta)
         return loss + penalty_before + growth * (n_updates - 1) / (2 * n_updates), eta
 
-    def run(self, problem, state, order, losses):
+    def run(self, problem, state, visits, losses):
+        arguments = problem, state, self.batch_size, self.schedule
         if self.watch is None:
-            return epoch(problem, state, self.batch_size, self.schedule, order, losses)
-        if order is None:
-            order = np.arange(problem.n_rows)
-        total = 0.0
-        for update, batch in enumerate(gen_batches(len(order), self.batch_size)):
+            return epoch(*arguments, visits, losses)
+        total, n_rows = 0.0, len(visits[0])
+        for update, batch in enumerate(gen_batches(n_rows, self.batch_size)):
             if update:
                 self.watch(state)
             room = None if losses is None else losses[update : update + 1]
-            rows = order[batch]
-            loss, eta = epoch(
-                problem, state, self.batch_size, self.schedule, rows, room
-            )
-            total += loss * len(rows)
-        return total / len(order), eta
+            part = [None if array is None else array[batch] for array in visits]
+            loss, eta = epoch(*arguments, part, room)
+            total += loss * len(part[0])
+        return total / n_rows, eta
 
     def norm_of_move(self, before, state, eta):
         """Norm of the gradient mapping: the move of an update divided by its step."""
@@ -190,7 +208,7 @@ def best_of(problem, states):
     return states[best], objectives[best]
 
 
-def epoch(problem, state, batch_size, schedule, order=None, losses=None):
+def epoch(problem, state, batch_size, schedule, visits, losses=None):
     """Make one pass over the data; update `state` in place.
 
     Parameters
@@ -201,8 +219,8 @@ def epoch(problem, state, batch_size, schedule, order=None, losses=None):
         Rows an update.
     schedule : callable
         schedule(t, eta0) -> step sizes.
-    order : ndarray of int or None
-        Training rows to visit; None visits all of them as they are.
+    visits : tuple of ndarray
+        Rows of X to visit, their targets and weights, as `Problem.visits`.
     losses : ndarray of shape (n_updates,) or None
         Filled with the mean loss of each batch.
 
@@ -213,7 +231,7 @@ def epoch(problem, state, batch_size, schedule, order=None, losses=None):
     eta : float
         The last step size.
     """
-    rows, y, weight = problem.visits(order)
+    rows, y, weight = visits
     n_rows = len(rows)
     n_updates = -(-n_rows // batch_size)
     steps = _step_size.steps(schedule, state.t, n_updates, state.eta)

@@ -39,30 +39,24 @@ class Problem:
     def n_rows(self):
         return len(self.y)
 
-    def visits(self, order=None):
-        """Rows of X, targets and weights in order of visits, until the next call."""
+    def visits(self, order=None, room=(None, None)):
+        """Rows of X, targets and weights in the order of visits.
+
+        The latter two are written to the arrays of `room`, if there are any.
+        """
         if order is None:
             return self._all_rows, self.y, self.weight
         rows = order if self.rows is None else self.rows[order]
-        y, weight = (
-            array
-            if array is None
-            # Indices are in range, and only "raise" would copy to find out.
-            else array.take(order, axis=0, out=room[: len(order)], mode="clip")
-            for array, room in zip((self.y, self.weight), self._rooms, strict=True)
-        )
+        # Indices are in range; to find out would take a copy of the result.
+        y = self.y.take(order, axis=0, out=room[0], mode="clip")
+        weight = self.weight
+        if weight is not None:
+            weight = weight.take(order, out=room[1], mode="clip")
         return rows, y, weight
 
     @cached_property
     def _all_rows(self):
         return np.arange(self.n_rows) if self.rows is None else self.rows
-
-    @cached_property
-    def _rooms(self):
-        # Kept, for memory that is new from the system takes longer than filling it.
-        return np.empty_like(self.y), (
-            None if self.weight is None else np.empty_like(self.weight)
-        )
 
     def objective(self, state):
         """The objective at the coefficients that `state` would give out."""
@@ -228,18 +222,19 @@ def train(
     quiet = np.errstate(over="ignore", under="ignore", invalid="ignore")
     with (
         quiet,
-        _solvers.Orders(shuffle, problem.n_rows) as orders,
+        _solvers.Visits(
+            problem, shuffle if method.shuffled else None, max_iter
+        ) as visits,
         _Interrupt(max_iter > 1) as interrupt,
     ):
         for _ in range(max_iter):
             if tasks is not None:
                 tasks.begin()
-            order = orders.draw() if shuffle is not None and method.shuffled else None
             first = state.t
             objectives = None
             if updates is not None:
                 objectives = np.empty(-(-problem.n_rows // method.batch_size))
-            objective, eta = method.epoch(problem, state, order, objectives)
+            objective, eta = method.epoch(problem, state, visits.draw(), objectives)
             if updates is not None:
                 updates.add(first, objectives)
             record = {

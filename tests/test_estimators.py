@@ -33,8 +33,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
-from skgd import GDClassifier, GDRegressor
+from skgd import GDClassifier, GDRegressor, _solvers
 from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd._training import Problem
 
 SOLVERS = ("batch", "minibatch", "sgd")
 PENALTIES = (None, "l2", "l1", "elasticnet")
@@ -391,16 +392,31 @@ def test_same_bits_whatever_the_number_of_threads(solver, storage, p, n_classes)
         np.testing.assert_array_equal(result, results[0])
 
 
-def test_orders_drawn_ahead_are_the_same_orders():
-    """Large data draw the next order in a thread."""
-    from skgd import _solvers
-
-    n = _solvers.DRAW_AHEAD_FROM
-    with _solvers.Orders(np.random.default_rng(0), n) as orders:
-        drawn = [orders.draw() for _ in range(3)]
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("some", [False, True])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_visits_are_those_of_random_orders(ahead, some, weighted):
+    """Large data draw the next order in a thread, while one is in use."""
+    n = _solvers.DRAW_AHEAD_FROM - (not ahead)
+    y, weight = np.arange(2.0 * n).reshape(n, 2), np.arange(1.0, n + 1)
+    problem = Problem(
+        X=None, rows=np.arange(n, 2 * n) if some else None, y=y,
+        weight=weight if weighted else None, loss=None, n_outputs=2, l1=0.0, l2=0.0,
+        fit_intercept=True,
+    )  # fmt: skip
     generator = np.random.default_rng(0)
-    for order in drawn:
-        np.testing.assert_array_equal(order, generator.permutation(n))
+    with _solvers.Visits(problem, np.random.default_rng(0), n_epochs=4) as visits:
+        for _ in range(4):
+            drawn = visits.draw()
+            if visits.next:
+                visits.next.result()  # is not written over what was drawn
+            order = generator.permutation(n)
+            np.testing.assert_array_equal(drawn[0], order + n * some)
+            np.testing.assert_array_equal(drawn[1], y[order])
+            if weighted:
+                np.testing.assert_array_equal(drawn[2], weight[order])
+            else:
+                assert drawn[2] is None
 
 
 def test_random_state_decides_the_order():
