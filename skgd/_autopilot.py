@@ -29,7 +29,8 @@ from skgd._kernels import (
 )
 
 # Constants of the rules; examples/bench_no_tuning.py hardly depends on them.
-ROWS_OF_LARGE_STEPS = 100.0  # times E|z|^2: rows after which steps begin to fall
+ROWS_OF_LARGE_STEPS = 100.0  # times E|z|^2: rows after which steps begin to fall,
+SHRUNK = 0.5  # or after those in which L2 alone shrinks any error by exp(-this)
 TURN = -0.1  # cosine of two epochs' moves at which the step size stays as it is
 GROWTH = 0.8  # curvature that is not met again is forgotten at this rate
 POOR = 2.0  # multiples of the constant model's objective from which an epoch is undone
@@ -293,10 +294,13 @@ class Stochastic(_Automatic):
     in place of the largest |z|^2, whose steps the kernel cuts, and falling as noise
     comes to dominate:
 
-        eta = factor / (c ((1 - nu) lambda + nu E|z|^2 sqrt(1 + rows / (100 E|z|^2))))
+        eta = factor / (c ((1 - nu) lambda + nu E|z|^2 sqrt(1 + rows / m)))
 
     with nu = (n - b) / (b (n - 1)) the share of one row's noise in a batch of b rows, c
-    the curvature of the loss, and lambda the largest eigenvalue of E zz'.
+    the curvature of the loss, and lambda the largest eigenvalue of E zz'. The rows of
+    large steps, m, are 100 E|z|^2. Where L2 is strong, noise is all that is left before
+    that: an update shrinks any error by 1 - eta l2 min(scale) at least, and m is at
+    most the b / (2 eta l2 min(scale)) rows in which this amounts to exp(-1/2).
 
     An epoch goes on from the last iterate, not from the average, which is the result:
     each row is visited once an epoch, so that the noise of whole epochs all but cancels
@@ -320,6 +324,11 @@ class Stochastic(_Automatic):
         self.rows_seen = 0
         self.noise_share = noise_share(batch_size, problem.n_rows)
         self.eta0 = first_step(measured, metric, self.noise_share)
+        self.large_rows = ROWS_OF_LARGE_STEPS * metric.norm
+        if problem.l2 and metric.scale.any():
+            smallest = metric.scale[metric.scale > 0.0].min()
+            shrinking = self.eta0 * problem.l2 * smallest / batch_size  # of a row
+            self.large_rows = min(self.large_rows, SHRUNK / shrinking)
         self.move = None  # of the last epoch
         self.point = None  # that the last epoch ended at
         self.age = 0  # epochs since momentum began
@@ -359,7 +368,7 @@ class Stochastic(_Automatic):
         # A thousand different steps are as good as one for each update.
         parts = min(n_updates, 1000)
         rows = self.rows_seen + np.arange(parts) * (n_rows / parts)
-        fall = np.sqrt(1.0 + rows / (ROWS_OF_LARGE_STEPS * norm))
+        fall = np.sqrt(1.0 + rows / self.large_rows)
         noise = nu * norm * m.squared_weight * fall
         steps = self.factor / (m.curvature * ((1.0 - nu) * m.smoothness + noise))
         first = np.arange(parts + 1) * n_updates // parts
