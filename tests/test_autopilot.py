@@ -229,6 +229,15 @@ def test_noise_does_not_keep_from_the_optimum(solver):
     assert suboptimality(model, X.toarray(), y, best) < 7e-4
 
 
+def test_a_strong_penalty_leaves_few_rows_for_large_steps():
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(rng.random((5000, 2000)) * (rng.random((5000, 2000)) < 0.01))
+    y = (X @ rng.normal(size=2000) + rng.normal(size=5000) > 0).astype(int)
+    model = GDClassifier(alpha=1e-2, max_iter=8, tol=None, random_state=0).fit(X, y)
+    best = LogisticRegression(C=1 / (1e-2 * 5000), tol=1e-8, max_iter=1000).fit(X, y)
+    assert suboptimality(model, X, y, best) < 0.01
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_units_do_not_matter(solver):
     X, y = DIABETES
