@@ -25,6 +25,10 @@ DIVERGED = 1e10
 # From this many rows on, drawing an order takes longer than handing it to a thread.
 DRAW_AHEAD_FROM = 20_000
 
+# Bytes of targets up to which they are gathered ahead, too. More of them do not stay in
+# cache, and the kernel would wait for memory longer than it gains.
+GATHER_AHEAD_UP_TO = 4_000_000
+
 
 def rows_per_update(solver, batch_size, n_rows):
     """Rows an update, at most n_rows."""
@@ -74,10 +78,10 @@ class Visits:
         self.n_left = n_epochs
         self.executor = None
         self.next = None
-        self.wanted = False
-        # Memory of targets and weights, of this epoch and the next one. It is kept, for
-        # new memory takes the system longer to get than to fill.
-        self.rooms = [(None, None), (None, None)]
+        self.gathers_ahead = problem.y.nbytes <= GATHER_AHEAD_UP_TO
+        # Memory of targets and weights, of an epoch and perhaps the next one. It is
+        # kept, for new memory takes the system longer to get than to fill.
+        self.rooms = [(None, None)] * (1 + self.gathers_ahead)
 
     def __enter__(self):
         if self.generator is not None and self.problem.n_rows >= DRAW_AHEAD_FROM:
@@ -91,25 +95,22 @@ class Visits:
     def draw(self):
         if self.generator is None:
             return self.problem.visits()
-        self.wanted = True
         order, visits = self.next.result() if self.next else (self._order(), None)
+        epoch = self.n_left
         self.n_left -= 1
-        room = self.n_left % 2
         if self.executor is not None and self.n_left > 0:
-            self.wanted = False
-            self.next = self.executor.submit(self._ahead, 1 - room)
-        return visits or self._gather(order, room)
+            self.next = self.executor.submit(self._ahead, self.n_left)
+        return visits or self._gather(order, epoch)
 
-    def _ahead(self, room):
+    def _ahead(self, epoch):
         order = self._order()
-        # If it is waited for by now, both threads have something to do: to gather
-        # targets, and to draw the order after this one.
-        return order, None if self.wanted else self._gather(order, room)
+        return order, self._gather(order, epoch) if self.gathers_ahead else None
 
     def _order(self):
         return self.generator.permutation(self.problem.n_rows)
 
-    def _gather(self, order, room):
+    def _gather(self, order, epoch):
+        room = epoch % len(self.rooms)
         rows, *self.rooms[room] = self.problem.visits(order, self.rooms[room])
         return rows, *self.rooms[room]
 

@@ -394,10 +394,12 @@ def test_same_bits_whatever_the_number_of_threads(solver, storage, p, n_classes)
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("some", [False, True])
-@pytest.mark.parametrize("ahead", [False, True])
-def test_visits_are_those_of_random_orders(ahead, some, weighted):
+@pytest.mark.parametrize("ahead", ["nothing", "order", "order and targets"])
+def test_visits_are_those_of_random_orders(monkeypatch, ahead, some, weighted):
     """Large data draw the next order in a thread, while one is in use."""
-    n = _solvers.DRAW_AHEAD_FROM - (not ahead)
+    n = _solvers.DRAW_AHEAD_FROM - (ahead == "nothing")
+    if ahead == "order":
+        monkeypatch.setattr(_solvers, "GATHER_AHEAD_UP_TO", 0)
     y, weight = np.arange(2.0 * n).reshape(n, 2), np.arange(1.0, n + 1)
     problem = Problem(
         X=None, rows=np.arange(n, 2 * n) if some else None, y=y,
