@@ -18,7 +18,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgd import GDRegressor
-from skgd._solvers import Orders, Textbook
+from skgd._solvers import Textbook, Visits
+from skgd._step_size import constant
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 ETA0 = {"batch": 0.1, "minibatch": 0.01, "sgd": 0.001}
@@ -53,12 +54,13 @@ def epochs_alone(model, X, y):
     state = model._start(problem)
     state.eta = model.eta0
     batch_size = {"batch": len(y), "minibatch": 32, "sgd": 1}[model.solver]
-    method = Textbook(problem, state, batch_size, lambda t, eta0: np.array([eta0]))
+    method = Textbook(problem, state, batch_size, constant)
+    generator = np.random.default_rng([0, 1]) if method.shuffled else None
     seconds = []
-    with Orders(np.random.default_rng([0, 1]), len(y)) as orders:
+    with Visits(problem, generator, model.max_iter) as visits:
         for _ in range(model.max_iter):
             start = perf_counter()
-            method.epoch(problem, state, orders.draw() if method.shuffled else None)
+            method.epoch(problem, state, visits.draw())
             seconds.append(perf_counter() - start)
     return seconds[1:]
 
