@@ -407,17 +407,24 @@ cdef inline void look_near(
         prefetch_bytes(values + e.order[t] * stride, size, True)
 
 
-cdef inline void look_at_coefs(
-    const double* coef, const Index* indices, const Index* indptr, Epoch* e,
-    Py_ssize_t t,
+cdef void look_at_coefs(
+    const double* coef, Py_ssize_t width, const Index* indices, const Index* indptr,
+    Epoch* e, Py_ssize_t t,
 ) noexcept nogil:
-    """Prefetch the coefficients that visit t needs, whose row is there by now."""
-    cdef Py_ssize_t n_outputs = e.n_outputs
+    """Prefetch what visit t needs of `coef`, `width` numbers a feature.
+
+    Its row is there by now.
+    """
     cdef Py_ssize_t i, j
-    if t < e.n_order:
-        i = e.order[t]
+    if t >= e.n_order:
+        return
+    i = e.order[t]
+    if width * sizeof(double) > CACHE_LINE:
         for j in range(<Py_ssize_t> indptr[i], <Py_ssize_t> indptr[i + 1]):
-            prefetch(coef + indices[j] * n_outputs)
+            prefetch_bytes(coef + indices[j] * width, width * sizeof(double), False)
+    else:
+        for j in range(<Py_ssize_t> indptr[i], <Py_ssize_t> indptr[i + 1]):
+            prefetch(coef + indices[j] * width)
 
 
 cdef inline Py_ssize_t rows_within(
@@ -601,7 +608,7 @@ cdef double plain_loop(
         else:
             look_ahead(values, indices, indptr, stride, n, e, t + lead)
         if far:
-            look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
+            look_at_coefs(coef, e.n_outputs, indices, indptr, e, t + COEFS_AHEAD)
         if sparse:
             row_dot(x, columns, n, coef, 1, &z)
         else:
@@ -679,7 +686,7 @@ cdef double row_loop(
                 look_ahead(values, indices, indptr, stride, n, e,
                            (start + t) // 2 + lead)
             if far:
-                look_at_coefs(coef, indices, indptr, e, t + COEFS_AHEAD)
+                look_at_coefs(coef, e.n_outputs, indices, indptr, e, t + COEFS_AHEAD)
             x = row_at(values, indices, indptr, stride, i, &columns, &n)
             if lazily:
                 for j in range(n):
@@ -804,7 +811,8 @@ cdef double batch_gradient(
                     look_ahead(values, indices, indptr, stride, n_features, e,
                                t + r // 2 + lead)
                 if far:
-                    look_at_coefs(e.coef, indices, indptr, e, t + r + COEFS_AHEAD)
+                    look_at_coefs(e.coef, n_outputs, indices, indptr, e,
+                                  t + r + COEFS_AHEAD)
                 x = row_at(values, indices, indptr, stride, i, &columns, &n)
                 row_dot(x, columns, n, e.coef, n_outputs, e.z + r * n_outputs)
         else:
@@ -825,7 +833,8 @@ cdef double batch_gradient(
                     look_ahead(values, indices, indptr, stride, n_features, e,
                                t + (m + r) // 2 + lead)
                 if far:
-                    look_at_coefs(gradient, indices, indptr, e, t + r + COEFS_AHEAD)
+                    look_at_coefs(gradient, n_outputs, indices, indptr, e,
+                                  t + r + COEFS_AHEAD)
                 x = row_at(values, indices, indptr, stride, i, &columns, &n)
                 row_add(gradient, n_outputs, e.slopes + r * n_outputs, x, columns, n)
         else:
@@ -1176,17 +1185,6 @@ cdef inline Py_ssize_t cell_dot(
     return n_due
 
 
-cdef inline void look_at_cells(
-    const double* cells, Py_ssize_t width, const Index* indices, const Index* indptr,
-    Epoch* e, Py_ssize_t t,
-) noexcept nogil:
-    cdef Py_ssize_t i, j
-    if t < e.n_order:
-        i = e.order[t]
-        for j in range(<Py_ssize_t> indptr[i], <Py_ssize_t> indptr[i + 1]):
-            prefetch(cells + indices[j] * width)
-
-
 cdef double metric_sparse_loop(
     const Values* values, const Index* indices, const Index* indptr, Loss loss,
     Epoch* e, Metric* metric, double* cells, Py_ssize_t width, int64_t* touched,
@@ -1225,7 +1223,7 @@ cdef double metric_sparse_loop(
             i = e.order[t]
             look_ahead(values, indices, indptr, 0, n, e, t + ROWS_AHEAD)
             if far:
-                look_at_cells(cells, width, indices, indptr, e, t + COEFS_AHEAD)
+                look_at_coefs(cells, width, indices, indptr, e, t + COEFS_AHEAD)
             x = row_at(values, indices, indptr, 0, i, &columns, &n)
             n_due += cell_dot(x, columns, n, cells, width, e, path, patience,
                               e.z + (t - start) * n_outputs, &squares)
