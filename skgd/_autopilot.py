@@ -300,7 +300,7 @@ class Stochastic(_Automatic):
     the curvature of the loss, and lambda the largest eigenvalue of E zz'. The rows of
     large steps, m, are 100 E|z|^2. Where L2 is strong, noise is all that is left before
     that: an update shrinks any error by 1 - eta l2 min(scale) at least, and m is at
-    most the b / (2 eta l2 min(scale)) rows in which this amounts to exp(-1/2).
+    most the b / (2 eta l2 min(scale)) rows in which this amounts to exp(-1/2), or b.
 
     An epoch goes on from the last iterate, not from the average, which is the result:
     each row is visited once an epoch, so that the noise of whole epochs all but cancels
@@ -327,8 +327,9 @@ class Stochastic(_Automatic):
         self.large_rows = ROWS_OF_LARGE_STEPS * metric.norm
         if problem.l2 and metric.scale.any():
             smallest = metric.scale[metric.scale > 0.0].min()
-            shrinking = self.eta0 * problem.l2 * smallest / batch_size  # of a row
-            self.large_rows = min(self.large_rows, SHRUNK / shrinking)
+            shrinking = max(self.eta0 * problem.l2 * smallest, 1e-300)  # of an update
+            few = batch_size * max(1.0, SHRUNK / shrinking)
+            self.large_rows = min(self.large_rows, few)
         self.move = None  # of the last epoch
         self.point = None  # that the last epoch ended at
         self.age = 0  # epochs since momentum began

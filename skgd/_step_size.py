@@ -15,7 +15,7 @@ def constant(t, eta0):
 def steps(schedule, first, n_updates, eta0):
     """Step sizes from update number `first` on: one for each, or one for all."""
     if schedule is constant:
-        # A tenth of an epoch of single rows, if they are short, is counting them.
+        # To count the updates can take a tenth of an epoch, if rows are short.
         return constant(first, eta0)
     return schedule(np.arange(first, first + n_updates), eta0)
 
