@@ -3,7 +3,8 @@
     python examples/bench_epoch.py             # a few minutes
     python examples/bench_epoch.py --quick     # a tenth of the rows, few turns
     python examples/bench_epoch.py --kernels   # row kernel against block kernel
-    python examples/bench_epoch.py --auto      # eta0="auto" against a fixed step
+    python examples/bench_epoch.py --auto      # automatic steps against a fixed one
+    python examples/bench_epoch.py --small     # default fits of small data
 
 An epoch is the difference between fits of several epochs and of one, so that checking
 the input, which all do alike, does not count. Every turn times all estimators once, on
@@ -127,6 +128,26 @@ def compare_small(turns):
         )
 
 
+def small_defaults(turns):
+    """Whole fits at the defaults, in pairs with SGDRegressor's and SGDClassifier's."""
+    print("fits at the defaults, ms; ratio: median over pairs")
+    for n, p in ((100, 5), (1000, 10)):
+        X, y = dense(n, p)
+        for ours, theirs, target in (
+            (GDRegressor(random_state=0), SGDRegressor(random_state=0), y),
+            (GDClassifier(random_state=0), SGDClassifier(random_state=0), y > 0),
+        ):
+            fits = [partial(model.fit, X, target) for model in (ours, theirs)]
+            pairs = [[seconds(fit) for fit in fits] for _ in range(20 * turns)]
+            pairs = np.array(pairs)
+            a, b = 1e3 * np.median(pairs, axis=0)
+            ratio = np.median(pairs[:, 0] / pairs[:, 1])
+            print(
+                f"{n} x {p}   {type(ours).__name__} {a:.2f}   "
+                f"{type(theirs).__name__} {b:.2f}   ratio {ratio:.2f}"
+            )
+
+
 def memory(title, X, y, classify):
     size = X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes + X.indices.nbytes
     parts = []
@@ -152,7 +173,9 @@ def autopilot(scale, turns):
     for (X, y), classify in data:
         cells = []
         for name, fixed in list(models(classify).items())[1:]:
-            auto = clone(fixed).set_params(eta0="auto", learning_rate="auto")
+            auto = clone(fixed).set_params(
+                eta0="auto", learning_rate="auto", finish=False
+            )
             times = {key: [] for key in ("fixed", "fixed 1", "auto", "auto 1")}
             for _ in range(turns):
                 for key, model in (("fixed", fixed), ("auto", auto)):
@@ -200,6 +223,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--kernels", action="store_true")
     parser.add_argument("--auto", action="store_true")
+    parser.add_argument("--small", action="store_true")
     parser.add_argument("--turns", type=int)
     options = parser.parse_args()
     scale = 10 if options.quick else 1
@@ -208,6 +232,8 @@ def main():
         return kernels(scale, turns)
     if options.auto:
         return autopilot(scale, turns)
+    if options.small:
+        return small_defaults(turns)
 
     notes = []
     print("Milliseconds an epoch (times as fast as scikit-learn)\n")

@@ -3,15 +3,20 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
+from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import (
+    accuracy_score,
+    check_scoring,
+    get_scorer_names,
+    r2_score,
+)
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state, compute_class_weight, gen_batches
@@ -30,9 +35,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skgd import _autopilot, _penalties, _solvers, _step_size
+from skgd import _advice, _autopilot, _penalties, _solvers, _step_size
 from skgd._callbacks import CallbackSupportMixin, FitTasks
-from skgd._kernels import Rows, total_loss
+from skgd._curvature import Sample
+from skgd._finish import Finish
+from skgd._kernels import Rows, loss_totals
 from skgd._losses import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
@@ -42,10 +49,6 @@ from skgd._losses import (
 from skgd._training import Problem, State, UpdateRecord, train
 
 DTYPES = [np.float64, np.float32]
-OUT_OF_EPOCHS = (
-    "Maximum number of iteration reached before convergence. Consider increasing "
-    "max_iter to improve the fit."
-)
 NO_WEIGHT = "Sample weights must contain at least one non-zero number."
 
 # What an averaging estimator keeps to go on from, besides coef_ and intercept_.
@@ -112,16 +115,12 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         "eta0": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
-        "average": [
-            StrOptions({"auto"}),
-            Interval(Integral, 0, None, closed="left"),
-            "boolean",
-        ],
-        "precondition": [StrOptions({"auto"}), "boolean"],
-        "momentum": [StrOptions({"auto"}), "boolean"],
+        "average": [Interval(Integral, 0, None, closed="left"), "boolean"],
+        "finish": ["boolean"],
         "record": [StrOptions({"epoch", "update"})],
     }
 
@@ -148,12 +147,12 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         eta0,
         power_t,
         early_stopping,
+        scoring,
         validation_fraction,
         n_iter_no_change,
         warm_start,
         average,
-        precondition,
-        momentum,
+        finish,
         record,
     ):
         self.loss = loss
@@ -173,12 +172,12 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         self.eta0 = eta0
         self.power_t = power_t
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.average = average
-        self.precondition = precondition
-        self.momentum = momentum
+        self.finish = finish
         self.record = record
 
     # ------------------------------------------------- what the subclasses answer
@@ -265,8 +264,13 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` ended training, or training diverged, in which case the best
-            coefficients seen are kept, or Ctrl-C ended it after the running epoch.
+            If training ended by 'max_iter', 'stalled', 'diverged' or 'interrupted' (see
+            `stop_reason_`); if textbook steps ended above the best constant model, or
+            are much too small. With a number for `eta0`, 'max_iter' warns only while
+            epochs still gain more than a thousandth of what was gained.
+        UserWarning
+            If the slopes of a loss of residuals are bounded, and the penalty takes
+            more than 90 % of what the features could gain: y is large for `alpha`.
         """
         tasks = FitTasks.of(self, X, y, sample_weight)
         validation = X_val, y_val, sample_weight_val
@@ -277,7 +281,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             if tasks is not None:
                 tasks.finish()
         if complaint:
-            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
+            warnings.warn(complaint, stacklevel=3)
         return self
 
     def _fit(
@@ -336,21 +340,6 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             raise ValueError(
                 "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to "
                 "compute the optimal learning rate."
-            )
-        automatic = self.eta0 == self.learning_rate == "auto"
-        if self.momentum not in ("auto", False) and not automatic:
-            raise ValueError(
-                "momentum=True is only available with eta0='auto' and "
-                "learning_rate='auto'."
-            )
-        if (
-            self.precondition not in ("auto", False)
-            and not automatic
-            and self.average not in ("auto", False)
-        ):
-            raise ValueError(
-                "With precondition=True, average is only available with eta0='auto' "
-                "and learning_rate='auto'."
             )
         if self.loss == "cauchy" and self.epsilon == 0:
             raise ValueError("epsilon must be > 0 with loss='cauchy'.")
@@ -411,7 +400,8 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
     def _validation(self, X, y, sample_weight, rows, X_val, y_val, sample_weight_val):
         """Rows to train on, and the function that judges a state (or None).
 
-        It returns the score, and the mean loss of the validation rows.
+        It returns the score, and the mean loss of the validation rows, as columns of
+        `history_`.
         """
         for name, value in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
             if X_val is None and value is not None:
@@ -441,6 +431,11 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         loss_weight = self._row_weights(y_val, weight, balance=True)
         total_weight = len(targets) if loss_weight is None else loss_weight.sum()
         loss = self._loss()
+        scorer = None
+        if self.scoring not in (None, "loss"):
+            scorer = check_scoring(self, self.scoring)
+            X_scored = X_val[val_rows]
+            scored_with = {} if weight is None else {"sample_weight": weight}
 
         def score(state):
             coef, intercept = state.result()
@@ -449,14 +444,20 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
                 z = safe_sparse_dot(X_val[val_rows[batch]], coef.T) + intercept
                 predictions.append(self._predictions(z))
                 batch_weight = None if loss_weight is None else loss_weight[batch]
-                total += total_loss(
-                    loss, targets[batch], batch_weight, z.astype(np.float64)
+                z = np.ascontiguousarray(z, dtype=np.float64)
+                total += loss_totals(loss, targets[batch], batch_weight, z).sum()
+            mean_loss = total / total_weight if total_weight > 0.0 else np.nan
+            if self.scoring == "loss":
+                value = -mean_loss
+            elif scorer is None:
+                value = self._score_predictions(
+                    targets, np.concatenate(predictions), weight
                 )
-            predictions = np.concatenate(predictions)
-            return (
-                float(self._score_predictions(targets, predictions, weight)),
-                total / total_weight if total_weight > 0.0 else np.nan,
-            )
+            else:
+                model = copy(self)
+                vars(model).update(self._coefficients(state, X.dtype))
+                value = scorer(model, X_scored, y_val, **scored_with)
+            return {"validation_score": float(value), "validation_loss": mean_loss}
 
         return rows, score
 
@@ -526,7 +527,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
 
     def _average_from_parameter(self):
         """The first update to average from; 0 for none."""
-        return 0 if self.average == "auto" else int(self.average)
+        return int(self.average)
 
     def _train(
         self,
@@ -550,10 +551,12 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             batch_size = 1 if one else DEFAULT_BATCH_SIZE
         batch_size = _solvers.rows_per_update(self.solver, batch_size, problem.n_rows)
         arguments = problem, state, X, batch_size, rng
-        if automatic:
-            method, eta0 = self._automatic_method(*arguments, streaming)
-        else:
+        if not automatic:
             method, eta0 = self._textbook_method(*arguments)
+        elif streaming:
+            method, eta0 = self._streaming_method(*arguments)
+        else:
+            method, eta0 = self._automatic_method(*arguments)
         updates = None
         if self.record == "update":
             updates = UpdateRecord(**getattr(self, "update_history_", {}))
@@ -575,6 +578,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             updates=updates,
             tasks=tasks,
             watch=watch,
+            judge=not streaming,
         )
         self._keep(outcome, X.dtype)
         if updates is not None:
@@ -583,21 +587,16 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         self.batch_size_ = batch_size
         vars(self).pop("_measured", None)
         if automatic:
-            self._measured = {
-                **vars(method.measured),
-                "factor": getattr(method, "factor", 1.0),
-            }
-        elif outcome.reason == "diverged" or (outcome.poor and max_iter > 1):
-            stable = _step_size.stable_step(problem, X, batch_size, rng)
-            return _failure(outcome, problem.zero_objective(), eta0, stable)
-        if outcome.reason == "interrupted":
-            return (
-                f"Training interrupted by user after {len(outcome.history)} epochs. "
-                "The model so far is kept."
-            )
-        if outcome.reason == "max_iter" and tol is not None:
-            return OUT_OF_EPOCHS
-        return None
+            # As a stream goes on from here, steps are those of many epochs.
+            factor = method.factor if streaming else 1.0 / 25.0
+            self._measured = {**vars(method.measured), "factor": factor}
+        if streaming and outcome.reason != "diverged":
+            return None
+        return _advice.complaint(
+            outcome, problem, X, rng,
+            tol=tol, eta0=None if automatic else eta0, batch_size=batch_size,
+            learning_rate=self.learning_rate,
+        )  # fmt: skip
 
     def _textbook_method(self, problem, state, X, batch_size, rng):
         """Gradient descent with the user's schedule; and its first step."""
@@ -605,42 +604,49 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             "adaptive" if self.learning_rate == "auto" else self.learning_rate
         )
         schedule = _step_size.make_schedule(learning_rate, self.power_t, self.alpha)
-        metric = None
-        if self.precondition not in ("auto", False):
-            measured, metric = _autopilot.measure(problem, X, rng, True)
         if state.t > 1 and self.eta0 in ("auto", self.eta0_):
             eta0 = self.eta0_
         elif learning_rate == "optimal":
             eta0 = state.eta = float(schedule(1))
         elif self.eta0 != "auto":
             eta0 = state.eta = float(self.eta0)
-        elif metric is None:
-            eta0 = state.eta = _step_size.stable_step(problem, X, batch_size, rng)
         else:
-            nu = _autopilot.noise_share(batch_size, problem.n_rows)
-            eta0 = state.eta = _autopilot.first_step(measured, metric, nu)
-        arguments = problem, state, batch_size, schedule, learning_rate == "adaptive"
-        if metric is None:
-            return _solvers.Textbook(*arguments), eta0
-        return _autopilot.Preconditioned(*arguments, metric), eta0
+            eta0 = state.eta = _step_size.stable_step(problem, X, batch_size, rng)
+        method = _solvers.Textbook(
+            problem, state, self.solver, batch_size, schedule,
+            learning_rate == "adaptive",
+        )  # fmt: skip
+        return method, eta0
 
-    def _automatic_method(self, problem, state, X, batch_size, rng, streaming):
-        """Gradient descent whose steps are chosen from the data; and its first step."""
-        memory = dict(getattr(self, "_measured", {})) if streaming else {}
+    def _automatic_method(self, problem, state, X, batch_size, rng):
+        """Epochs that choose their steps, and all rows behind them; the first step."""
+        finish = stochastic = None
+
+        def sample(measured):
+            if not (self.finish and Sample.is_worth_it(problem)):
+                return None
+            about = measured.about(problem.fit_intercept, X.dtype)
+            return Sample(problem, *about, rng)
+
+        measured, metric, rows = _autopilot.measure(problem, X, rng, sample=sample)
+        if self.finish:
+            finish = Finish(problem, measured, rows, self.tol, X.dtype)
+        if not self.finish or batch_size < problem.n_rows:
+            stochastic = _autopilot.Stochastic(
+                problem, state, metric, measured, self.solver, batch_size
+            )
+        method = _autopilot.Automatic(problem, measured, stochastic, finish)
+        return method, method.now.eta0
+
+    def _streaming_method(self, problem, state, X, batch_size, rng):
+        """Epochs over rows of a stream, and their first step."""
+        memory = dict(getattr(self, "_measured", {}))
         factor = memory.pop("factor", 1.0)
         before = _autopilot.Measured(**memory) if memory else None
-        measured, metric = _autopilot.measure(
-            problem, X, rng, self.precondition in ("auto", True), before
+        measured, metric, _ = _autopilot.measure(problem, X, rng, before)
+        method = _autopilot.Streaming(
+            problem, state, metric, measured, batch_size, factor
         )
-        average = self.average == "auto" or self.average > 0
-        momentum = self.momentum in ("auto", True)
-        arguments = problem, state, metric, measured
-        if streaming:
-            method = _autopilot.Streaming(*arguments, batch_size, average, factor)
-        elif batch_size == problem.n_rows:
-            method = _autopilot.Accelerated(*arguments, momentum)
-        else:
-            method = _autopilot.Stochastic(*arguments, batch_size, average, momentum)
         return method, method.eta0
 
     def _keep(self, outcome, dtype):
@@ -649,6 +655,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         attributes = self._attributes(self.history_, state, outcome.history, dtype)
         vars(self).update(attributes)
         self.stop_reason_ = outcome.reason
+        self.objective_, self.gap_ = outcome.objective, outcome.gap
         self._eta = state.eta
         for name in AVERAGING:
             vars(self).pop(name, None)
@@ -661,15 +668,20 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
 
     def _attributes(self, history, state, records, dtype):
         """Attributes at `state`; records of this call's epochs go into `history`."""
-        coef, intercept = state.result()
         _extend(history, records)
         return {
-            "coef_": self._shape_coef(coef.astype(dtype, order="C")),
-            "intercept_": intercept.astype(dtype),
+            **self._coefficients(state, dtype),
             "t_": state.t,
             "n_iter_": len(records),
             "history_": history,
             "loss_curve_": history["objective"],
+        }
+
+    def _coefficients(self, state, dtype):
+        coef, intercept = state.result()
+        return {
+            "coef_": self._shape_coef(coef.astype(dtype, order="C")),
+            "intercept_": intercept.astype(dtype),
         }
 
     def _shape_coef(self, coef):
@@ -686,29 +698,6 @@ def _extend(history, records):
         if key == "seconds":
             new = [elapsed + seconds for seconds in new]
         history.setdefault(key, [np.nan] * n_before).extend(new)
-
-
-def _failure(outcome, zero_objective, eta0, stable_step):
-    """A message for training that diverged or ended far from any optimum."""
-    last = outcome.history[-1]["objective"]
-    if outcome.reason == "diverged":
-        message = (
-            f"Gradient descent diverged in epoch {len(outcome.history)}, at an "
-            f"objective of {last:.3g}. The best coefficients seen are kept."
-        )
-    else:
-        message = OUT_OF_EPOCHS + " " if outcome.reason == "max_iter" else ""
-        message += (
-            f"The objective ended at {last:.3g}, well above its value of "
-            f"{zero_objective:.3g} for coefficients of zero."
-        )
-    if stable_step < eta0:
-        return message + (
-            f" The step size eta0={eta0:.3g} is too large for these data; one of "
-            f"{stable_step:.3g} should be stable. Set eta0={stable_step:.3g} or "
-            "eta0='auto', or scale the features."
-        )
-    return message + " Scaling the features or a smaller eta0 may help."
 
 
 def _seed(random_state):
@@ -775,7 +764,9 @@ class GDRegressor(RegressorMixin, _BaseGD):
         With r = y - z the residual of the linear prediction z:
 
         - 'squared_error': r^2 / 2.
-        - 'huber': r^2 / 2 for |r| <= epsilon, else epsilon (|r| - epsilon / 2).
+        - 'huber': r^2 / 2 for |r| <= epsilon, else epsilon (|r| - epsilon / 2). Its
+          slopes, and those of the next three, do not grow with the units of y while the
+          penalty does: with y in dollars, scale y or decrease `alpha`.
         - 'absolute_error': |r|.
         - 'quantile': the pinball loss, q r for r > 0 and (q - 1) r below, with q the
           `quantile`.
@@ -811,13 +802,12 @@ class GDRegressor(RegressorMixin, _BaseGD):
         Largest number of epochs, passes over the training data.
 
     tol : float or None, default=1e-4
-        Training ends after `n_iter_no_change` epochs in a row none of which lowered
-        the best objective by more than the fraction `tol` of it or, with eta0='auto'
-        and learning_rate='auto', of how far it is below that of the best constant
-        model. (There, smaller steps are tried once before training ends.) That is no
-        bound: of 864 such fits, 94 % ended within 1 % and 78 % within 0.1 % of the
-        optimum, in units of that distance. With early stopping, it counts whether an
-        epoch raised the best score by more than `tol`. None: all epochs are run.
+        Training ends once an estimate of (F - F*) / (F_const - F*) is at most `tol`, F*
+        the least objective and F_const that of the best constant model. With a number
+        for `eta0`, another `learning_rate` or finish=False, it ends after
+        `n_iter_no_change` epochs none of which lowered the best objective by more than
+        the fraction `tol` of what was gained; with early stopping, also once the score
+        has not risen by more than `tol` for as long. None: all epochs are run.
 
     shuffle : bool, default=True
         Whether to visit the rows in a new random order each epoch. Solver 'batch'
@@ -851,26 +841,25 @@ class GDRegressor(RegressorMixin, _BaseGD):
 
     eta0 : float or 'auto', default='auto'
         The initial step size. A number is textbook gradient descent, with no more to
-        it than the formulas here. With 'auto' and learning_rate='auto', the estimator
-        chooses all of this from the data: it starts from the best constant model, makes
-        its steps on standardised features (see `precondition`), bounds them by the
-        curvature and the noise of a batch ([2]_, proposition 3.8), cuts those that
-        would take the linearised loss of a batch below zero ([3]_), lets them grow
-        while epochs move alike and shrink when not, undoes epochs that made things
-        worse, and gives back the best model by its exact objective, seldom the last.
-        With L1, a few steps on all rows follow, since averages are never quite zero.
-        Solver 'batch' is Nesterov's method, with kinks of the loss smoothed less and
-        less. The objective and its penalty are those above, in the units of X, all
-        the while. With 'auto' and another learning_rate, the schedule starts from
-        1 / (2 L), with L the expected smoothness of the objective.
+        it than the formulas here. With 'auto' and learning_rate='auto', a fit is two
+        epochs of `solver`, with steps chosen from the data ([2]_, proposition 3.8,
+        [3]_), then a quasi-Newton method on all rows ([4]_), one pass per epoch;
+        solver='batch' is that method from the start. Features need no scaling. With
+        'auto' and another learning_rate, the schedule starts from 1 / (2 L), with L
+        the expected smoothness of the objective.
 
     power_t : float, default=0.25
         Exponent of 'invscaling'.
 
     early_stopping : bool, default=False
-        Whether to stop by the R^2 score on validation data, and keep the coefficients
-        with the best one. The data are a random part of X, or `X_val` and `y_val` of
-        `fit`.
+        Whether to stop by the score on validation data, and keep the coefficients with
+        the best one; of equal scores, those with the least validation loss. The data
+        are a random part of X, or `X_val` and `y_val` of `fit`.
+
+    scoring : str, callable or None, default=None
+        The score of early stopping: None for R^2, 'loss' for the mean validation loss
+        with its sign changed, or a scorer of scikit-learn, by name or as a callable
+        scorer(estimator, X, y).
 
     validation_fraction : float, default=0.1
         Part of X set aside for early stopping.
@@ -881,23 +870,15 @@ class GDRegressor(RegressorMixin, _BaseGD):
     warm_start : bool, default=False
         Whether `fit` starts from the present coefficients.
 
-    average : bool, int or 'auto', default='auto'
+    average : bool or int, default=False
         True: `coef_` is the mean of the iterates after each update; an int: of those
-        from update number `average` on, once there are any. 'auto' is False with a
-        number for `eta0`. With eta0='auto' and learning_rate='auto', 'auto', True and
-        positive ints take averages of an epoch in which later iterates weigh more.
+        from update number `average` on, once there are any. With eta0='auto' and
+        learning_rate='auto', stochastic epochs are averaged in any case.
 
-    precondition : bool or 'auto', default='auto'
-        Whether steps are those of gradient descent on standardised features, which
-        are not made: the steps are taken in the metric that they induce. Dense
-        features are centred for that if there is an intercept; sparse ones are divided
-        by their root mean square times a root of how often they occur. 'auto': with
+    finish : bool, default=True
+        Whether all rows take over after two epochs of `solver`. False runs epochs of
+        `solver` to the end, with steps chosen from the data. Only of interest with
         eta0='auto' and learning_rate='auto'.
-
-    momentum : bool or 'auto', default='auto'
-        Whether epochs start ahead of where the last one ended: Nesterov's method,
-        with epochs for steps. Needs eta0='auto' and learning_rate='auto', with which it
-        is on for 'auto'.
 
     record : {'epoch', 'update'}, default='epoch'
         'update' also keeps the objective of the batch of each update, in
@@ -918,24 +899,37 @@ class GDRegressor(RegressorMixin, _BaseGD):
     t_ : int
         Number of updates plus 1.
     eta0_ : float
-        The initial step size, of standardised features if `precondition`.
-    stop_reason_ : {'converged', 'max_iter', 'diverged', 'callback', 'interrupted'}
-        Why training ended. A callback (`set_callbacks`, with scikit-learn 1.9 and
-        newer) may end it by returning True, and Ctrl-C does: after the running epoch,
-        with a ConvergenceWarning. A second Ctrl-C is a KeyboardInterrupt.
+        The initial step size; with eta0='auto' and learning_rate='auto', of
+        standardised features.
+    objective_ : float
+        The objective at `coef_` and `intercept_`, over the training rows.
+    gap_ : float
+        The estimate that `tol` bounds, at these: the largest one of several outputs;
+        of loss 'cauchy', relative to a local optimum. NaN with a number for `eta0` and
+        elsewhere where nothing estimates it.
+    stop_reason_ : {'converged', 'max_iter', 'stalled', 'diverged', 'no_progress', \
+            'early_stopping', 'callback', 'interrupted'}
+        Why training ended. 'converged': `gap_` is at most `tol`; 'stalled': it is not,
+        but no step lowers the objective any more; 'no_progress' and 'early_stopping':
+        after `n_iter_no_change` epochs without gain, of the objective and of the score;
+        'diverged': above the start, or well above the best epoch, whose coefficients
+        are kept; 'callback': a callback (`set_callbacks`, with scikit-learn 1.9 and
+        newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
+        Ctrl-C is a KeyboardInterrupt.)
     batch_size_ : int
         Rows an update.
     loss_curve_ : list of float
-        The objective of each epoch: a mean over its batches, each evaluated before
-        its update. For solver 'batch', the objective before the epoch.
+        The objective of each epoch: a mean over its batches, each evaluated before its
+        update; for solver 'batch', the objective before the epoch; of the epochs of
+        the quasi-Newton method, that of the model after it.
     history_ : dict of list
-        What happened, an entry an epoch: 'objective', 'eta' (its last step size),
-        'n_updates' and 'seconds' (both since the start); for solver 'batch',
-        'gradient_norm', that of the objective's gradient in coefficients and intercept
-        before the update (with L1, of (w - shrink(w - eta g, eta alpha r)) / eta; none
-        with a number for `eta0` and `precondition`); with early stopping,
-        'validation_score' and 'validation_loss', the mean loss without penalty.
-        `pandas.DataFrame(est.history_)` makes a table of it. `partial_fit` appends.
+        What happened, an entry per epoch: 'objective', as `loss_curve_`; 'method', a
+        solver or 'quasi-newton'; 'eta', its last step size; 'n_updates' and 'seconds',
+        both since the start; 'gap', as `gap_`; 'gradient_norm', of the objective in
+        coefficients and intercept, where it is known (with L1, of the gradient mapping
+        or the subgradient of least norm); with early stopping, 'validation_score' and
+        'validation_loss', the mean loss without penalty. What an epoch does not tell is
+        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends.
     update_history_ : dict of ndarray
         With record='update', 'update', the numbers of updates, from 1, and 'objective',
         that of their batches before the update. (The penalty is taken to move linearly
@@ -961,6 +955,11 @@ class GDRegressor(RegressorMixin, _BaseGD):
     .. [3] H. Asi and J. C. Duchi, "Stochastic (approximate) proximal point methods:
        convergence, optimality, and adaptivity", SIAM Journal on Optimization 29(3),
        2019, section 2.
+    .. [4] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale
+       optimization", Mathematical Programming 45, 1989. Losses with kinks by the
+       method of multipliers: R. T. Rockafellar, "Augmented Lagrangians and
+       applications of the proximal point algorithm in convex programming", Mathematics
+       of Operations Research 1(2), 1976.
 
     Examples
     --------
@@ -1008,12 +1007,12 @@ class GDRegressor(RegressorMixin, _BaseGD):
         eta0="auto",
         power_t=0.25,
         early_stopping=False,
+        scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
         warm_start=False,
-        average="auto",
-        precondition="auto",
-        momentum="auto",
+        average=False,
+        finish=True,
         record="epoch",
     ):
         super().__init__(
@@ -1034,12 +1033,12 @@ class GDRegressor(RegressorMixin, _BaseGD):
             eta0=eta0,
             power_t=power_t,
             early_stopping=early_stopping,
+            scoring=scoring,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             warm_start=warm_start,
             average=average,
-            precondition=precondition,
-            momentum=momentum,
+            finish=finish,
             record=record,
         )
         self.quantile = quantile
@@ -1105,7 +1104,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
             first = not hasattr(self, "coef_")
             complaint = self._partial_fit(X, y, sample_weight, first)
         if complaint:
-            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
+            warnings.warn(complaint, stacklevel=3)
         return self
 
     def predict(self, X):
@@ -1196,13 +1195,12 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         Largest number of epochs, passes over the training data.
 
     tol : float or None, default=1e-4
-        Training ends after `n_iter_no_change` epochs in a row none of which lowered
-        the best objective by more than the fraction `tol` of it or, with eta0='auto'
-        and learning_rate='auto', of how far it is below that of the best constant
-        model. (There, smaller steps are tried once before training ends.) That is no
-        bound: of 864 such fits, 94 % ended within 1 % and 78 % within 0.1 % of the
-        optimum, in units of that distance. With early stopping, it counts whether an
-        epoch raised the best score by more than `tol`. None: all epochs are run.
+        Training ends once an estimate of (F - F*) / (F_const - F*) is at most `tol`, F*
+        the least objective and F_const that of the best constant model. With a number
+        for `eta0`, another `learning_rate` or finish=False, it ends after
+        `n_iter_no_change` epochs none of which lowered the best objective by more than
+        the fraction `tol` of what was gained; with early stopping, also once the score
+        has not risen by more than `tol` for as long. None: all epochs are run.
 
     shuffle : bool, default=True
         Whether to visit the rows in a new random order each epoch. Solver 'batch'
@@ -1233,26 +1231,26 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
 
     eta0 : float or 'auto', default='auto'
         The initial step size. A number is textbook gradient descent, with no more to
-        it than the formulas here. With 'auto' and learning_rate='auto', the estimator
-        chooses all of this from the data: it starts from the best constant model, makes
-        its steps on standardised features (see `precondition`), bounds them by the
-        curvature and the noise of a batch ([2]_, proposition 3.8), cuts those that
-        would take the linearised loss of a batch below zero ([3]_), lets them grow
-        while epochs move alike and shrink when not, undoes epochs that made things
-        worse, and gives back the best model by its exact objective, seldom the last.
-        With L1, a few steps on all rows follow, since averages are never quite zero.
-        Solver 'batch' is Nesterov's method, with kinks of the loss smoothed less and
-        less. The objective and its penalty are those above, in the units of X, all
-        the while. With 'auto' and another learning_rate, the schedule starts from
-        1 / (2 L), with L the expected smoothness of the objective.
+        it than the formulas of :class:`GDRegressor`. With 'auto' and
+        learning_rate='auto', a fit is two epochs of `solver`, with steps chosen from
+        the data ([2]_, proposition 3.8, [3]_), then a quasi-Newton method on all rows
+        ([4]_), one pass per epoch; solver='batch' is that method from the start.
+        Features need no scaling. With 'auto' and another learning_rate, the schedule
+        starts from 1 / (2 L), with L the expected smoothness of the objective.
 
     power_t : float, default=0.5
         Exponent of 'invscaling'.
 
     early_stopping : bool, default=False
-        Whether to stop by the accuracy on validation data, and keep the coefficients
-        with the best one. The data are a random part of X with the same share of each
-        class, or `X_val` and `y_val` of `fit`.
+        Whether to stop by the score on validation data, and keep the coefficients with
+        the best one; of equal scores, those with the least validation loss. The data
+        are a random part of X with the same share of each class, or `X_val` and
+        `y_val` of `fit`.
+
+    scoring : str, callable or None, default=None
+        The score of early stopping: None for accuracy, 'loss' for the mean validation
+        loss with its sign changed, or a scorer of scikit-learn, by name or as a
+        callable scorer(estimator, X, y).
 
     validation_fraction : float, default=0.1
         Part of X set aside for early stopping.
@@ -1269,23 +1267,15 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
     warm_start : bool, default=False
         Whether `fit` starts from the present coefficients.
 
-    average : bool, int or 'auto', default='auto'
+    average : bool or int, default=False
         True: `coef_` is the mean of the iterates after each update; an int: of those
-        from update number `average` on, once there are any. 'auto' is False with a
-        number for `eta0`. With eta0='auto' and learning_rate='auto', 'auto', True and
-        positive ints take averages of an epoch in which later iterates weigh more.
+        from update number `average` on, once there are any. With eta0='auto' and
+        learning_rate='auto', stochastic epochs are averaged in any case.
 
-    precondition : bool or 'auto', default='auto'
-        Whether steps are those of gradient descent on standardised features, which
-        are not made: the steps are taken in the metric that they induce. Dense
-        features are centred for that if there is an intercept; sparse ones are divided
-        by their root mean square times a root of how often they occur. 'auto': with
+    finish : bool, default=True
+        Whether all rows take over after two epochs of `solver`. False runs epochs of
+        `solver` to the end, with steps chosen from the data. Only of interest with
         eta0='auto' and learning_rate='auto'.
-
-    momentum : bool or 'auto', default='auto'
-        Whether epochs start ahead of where the last one ended: Nesterov's method,
-        with epochs for steps. Needs eta0='auto' and learning_rate='auto', with which it
-        is on for 'auto'.
 
     record : {'epoch', 'update'}, default='epoch'
         'update' also keeps the objective of the batch of each update, in
@@ -1306,25 +1296,38 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
     t_ : int
         Number of updates plus 1.
     eta0_ : float
-        The initial step size, of standardised features if `precondition`.
-    stop_reason_ : {'converged', 'max_iter', 'diverged', 'callback', 'interrupted'}
-        Why training ended. A callback (`set_callbacks`, with scikit-learn 1.9 and
-        newer) may end it by returning True, and Ctrl-C does: after the running epoch,
-        with a ConvergenceWarning. A second Ctrl-C is a KeyboardInterrupt.
+        The initial step size; with eta0='auto' and learning_rate='auto', of
+        standardised features.
+    objective_ : float
+        The objective at `coef_` and `intercept_`, over the training rows.
+    gap_ : float
+        The estimate that `tol` bounds, at these: the largest one of several outputs;
+        of loss 'cauchy', relative to a local optimum. NaN with a number for `eta0` and
+        elsewhere where nothing estimates it.
+    stop_reason_ : {'converged', 'max_iter', 'stalled', 'diverged', 'no_progress', \
+            'early_stopping', 'callback', 'interrupted'}
+        Why training ended. 'converged': `gap_` is at most `tol`; 'stalled': it is not,
+        but no step lowers the objective any more; 'no_progress' and 'early_stopping':
+        after `n_iter_no_change` epochs without gain, of the objective and of the score;
+        'diverged': above the start, or well above the best epoch, whose coefficients
+        are kept; 'callback': a callback (`set_callbacks`, with scikit-learn 1.9 and
+        newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
+        Ctrl-C is a KeyboardInterrupt.)
     batch_size_ : int
         Rows an update.
     loss_curve_ : list of float
-        The objective of each epoch, summed over the K problems of one-vs-rest: a
-        mean over its batches, each evaluated before its update. For solver 'batch', the
-        objective before the epoch.
+        The objective of each epoch, summed over the K problems of one-vs-rest: a mean
+        over its batches, each evaluated before its update; for solver 'batch', the
+        objective before the epoch; of the epochs of the quasi-Newton method, that of
+        the model after it.
     history_ : dict of list
-        What happened, an entry an epoch: 'objective', 'eta' (its last step size),
-        'n_updates' and 'seconds' (both since the start); for solver 'batch',
-        'gradient_norm', that of the objective's gradient in coefficients and intercept
-        before the update (with L1, of (w - shrink(w - eta g, eta alpha r)) / eta; none
-        with a number for `eta0` and `precondition`); with early stopping,
-        'validation_score' and 'validation_loss', the mean loss without penalty.
-        `pandas.DataFrame(est.history_)` makes a table of it. `partial_fit` appends.
+        What happened, an entry per epoch: 'objective', as `loss_curve_`; 'method', a
+        solver or 'quasi-newton'; 'eta', its last step size; 'n_updates' and 'seconds',
+        both since the start; 'gap', as `gap_`; 'gradient_norm', of the objective in
+        coefficients and intercept, where it is known (with L1, of the gradient mapping
+        or the subgradient of least norm); with early stopping, 'validation_score' and
+        'validation_loss', the mean loss without penalty. What an epoch does not tell is
+        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends.
     update_history_ : dict of ndarray
         With record='update', 'update', the numbers of updates, from 1, and 'objective',
         that of their batches before the update. (The penalty is taken to move linearly
@@ -1350,6 +1353,11 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
     .. [3] H. Asi and J. C. Duchi, "Stochastic (approximate) proximal point methods:
        convergence, optimality, and adaptivity", SIAM Journal on Optimization 29(3),
        2019, section 2.
+    .. [4] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale
+       optimization", Mathematical Programming 45, 1989. Losses with kinks by the
+       method of multipliers: R. T. Rockafellar, "Augmented Lagrangians and
+       applications of the proximal point algorithm in convex programming", Mathematics
+       of Operations Research 1(2), 1976.
 
     Examples
     --------
@@ -1393,13 +1401,13 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         eta0="auto",
         power_t=0.5,
         early_stopping=False,
+        scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
         class_weight=None,
         warm_start=False,
-        average="auto",
-        precondition="auto",
-        momentum="auto",
+        average=False,
+        finish=True,
         record="epoch",
     ):
         super().__init__(
@@ -1420,12 +1428,12 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             eta0=eta0,
             power_t=power_t,
             early_stopping=early_stopping,
+            scoring=scoring,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             warm_start=warm_start,
             average=average,
-            precondition=precondition,
-            momentum=momentum,
+            finish=finish,
             record=record,
         )
         self.class_weight = class_weight
@@ -1438,7 +1446,9 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         loss = self._one_loss()
         if self._n_outputs == 1:
             return loss
-        return Multinomial() if self.loss == "log_loss" else OneVsRest(loss)
+        if self.loss == "log_loss":
+            return Multinomial()
+        return OneVsRest(loss, self._n_outputs)
 
     def _check_parameters(self, partial=False):
         super()._check_parameters(partial)
@@ -1533,7 +1543,7 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
                 self._learn_targets(self.classes_)
             complaint = self._partial_fit(X, y, sample_weight, first)
         if complaint:
-            warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
+            warnings.warn(complaint, stacklevel=3)
         return self
 
     @available_if(_gives_probabilities)

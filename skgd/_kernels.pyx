@@ -41,6 +41,8 @@ from skgd._losses cimport Loss
 
 import numpy as np
 
+from skgd._losses import SquaredError
+
 cdef extern from *:
     """
     #include "_products.h"
@@ -113,6 +115,7 @@ cdef enum:
     NEAR_VALUES = 4096      # values of X in a block, to stay in the first level,
     CACHED_VALUES = 16384   # but of long rows, so many share the moves of the gradient
     BLOCK_LONG_ROW = 64     # features from which the gradient's product prefetches
+    PRODUCT_ROWS = 64       # in a block of `second_moments`
 
 # W = scale * V is multiplied out when scale falls below this. A running average
 # subtracts sums of scales, and loses as many digits as the scale has fallen.
@@ -382,6 +385,12 @@ cdef struct Epoch:
     double* intercept_sum
     Py_ssize_t average_from
     double* losses              # mean loss of each update's batch; NULL: not wanted
+    # Of a pass over all rows (`batch_gradient`); NULL: none, or not wanted. The first
+    # two are (n_order, K), the others (K,).
+    const double* offset        # added to predictions
+    double* all_z               # predictions, with the offset
+    double* totals              # loss of each output
+    double* exact_totals        # that of another loss, without the offset
     # Scratch: predictions and slopes of a batch, or of a block of it.
     double* z
     double* slopes
@@ -557,7 +566,26 @@ cdef inline double slopes_at(
     """Slopes at the visits from `start` on; returns their loss."""
     return loss.rows(e.y + start * e.y_columns, e.z,
                      e.weight + start if e.weight != NULL else NULL,
-                     e.slopes, n_rows, e.n_outputs)
+                     e.slopes, n_rows, e.n_outputs, e.totals)
+
+
+cdef inline double slopes_of_pass(
+    Loss loss, Loss exact, Epoch* e, Py_ssize_t start, Py_ssize_t n_rows
+) noexcept nogil:
+    """`slopes_at` with what else a pass over all rows may want."""
+    cdef Py_ssize_t i
+    cdef Py_ssize_t first = start * e.n_outputs, size = n_rows * e.n_outputs
+    if e.exact_totals != NULL:
+        exact.rows(e.y + start * e.y_columns, e.z,
+                   e.weight + start if e.weight != NULL else NULL,
+                   e.slopes, n_rows, e.n_outputs, e.exact_totals)
+    if e.offset != NULL:
+        for i in range(size):
+            e.z[i] += e.offset[first + i]
+    if e.all_z != NULL:
+        for i in range(size):
+            e.all_z[first + i] = e.z[i]
+    return slopes_at(loss, e, start, n_rows)
 
 
 # ------------------------------------------------------------------ row kernel
@@ -773,7 +801,8 @@ cdef inline void accumulate(
 
 cdef double batch_gradient(
     const Values* values, const Index* indices, const Index* indptr,
-    Py_ssize_t stride, Loss loss, Epoch* e, Py_ssize_t start, Py_ssize_t stop,
+    Py_ssize_t stride, Loss loss, Loss exact, Epoch* e, Py_ssize_t start,
+    Py_ssize_t stop,
     Py_ssize_t block_size, const void** rows, double* gradient,
 ) noexcept nogil:
     """Sum of the gradients in W, then in b, over visits; returns their loss.
@@ -821,7 +850,7 @@ cdef double batch_gradient(
                 rows[r] = values + e.order[t + r] * stride
             multiply(<const Values**> rows, m, n_ahead if early else m, e)
         predictions(e, m, 1.0)
-        total += slopes_at(loss, e, t, m)
+        total += slopes_of_pass(loss, exact, e, t, m)
         if gradient == NULL:
             t += m
             continue
@@ -859,8 +888,8 @@ cdef double block_loop(
         start = update * e.batch_size
         stop = min(start + e.batch_size, e.n_order)
         eta = e.steps[update * e.steps_stride]
-        value = batch_gradient(values, indices, indptr, stride, loss, e, start, stop,
-                               block_size, rows, gradient)
+        value = batch_gradient(values, indices, indptr, stride, loss, loss, e, start,
+                               stop, block_size, rows, gradient)
         total += value
         if e.losses != NULL:
             e.losses[update] = value / (stop - start)
@@ -892,7 +921,7 @@ cdef double block_loop(
 #     W_j <- W_j - eta scale_j (R_j - mean_j r),    c <- c - eta r
 #
 # that is on features (x - mean) sqrt(scale), without ever making them. The intercept
-# is that of centred features, c = b + W mean. A step may be cut to loss / |gradient|^2
+# is that of centred features, c = b + W mean. A step is cut to loss / |gradient|^2
 # of its batch. Penalties follow when the steps since the last time add up to more than
 # `patience`: W_j <- prox(W_j), with that sum times scale_j as its step.
 
@@ -902,7 +931,6 @@ cdef struct Metric:
     const double* direction     # scale * mean
     const double* products      # see `row_products`
     double patience
-    bint cut
     Py_ssize_t average_every
     double weight_sum           # of the iterates in the averages
 
@@ -916,7 +944,7 @@ cdef inline double step_of(
     "Stochastic (approximate) proximal point methods: convergence, optimality, and
     adaptivity", SIAM J. Optim. 29, 2019, section 2 (the truncated model).
     """
-    return loss / norm if metric.cut and eta * norm > loss else eta
+    return loss / norm if eta * norm > loss else eta
 
 
 cdef inline double prox(double w, double step, Epoch* e) noexcept nogil:
@@ -1055,8 +1083,8 @@ cdef double metric_block_loop(
             e.intercept[k] = centred[k]
             if not sparse:
                 e.intercept[k] -= dot(mean, e.coef + k * n, n, NULL)
-        value = batch_gradient(values, indices, indptr, stride, loss, e, start, stop,
-                               block_size, rows, gradient)
+        value = batch_gradient(values, indices, indptr, stride, loss, loss, e, start,
+                               stop, block_size, rows, gradient)
         e.intercept = centred
         total += value
 
@@ -1473,7 +1501,7 @@ def run_epoch(
     a.e.average_from = average_from
     if by_blocks:
         a.add_blocks(intercept.shape[0] * (X.n_features + 1))
-        return dispatch(X, loss, &a.e, NULL, NULL, &a.scratch)
+        return dispatch(X, loss, loss, &a.e, NULL, NULL, &a.scratch)
     memset(&lazy, 0, sizeof(Lazy))
     if X.sparse and l1 > 0.0:
         lazy.threshold_seen = a.numbers(X.n_features)
@@ -1482,7 +1510,7 @@ def run_epoch(
     if X.sparse and averaging and l1 > 0.0:
         lazy.moment_seen = a.numbers(X.n_features)
         lazy.history = a.numbers(3 * a.e.n_updates)
-    return dispatch(X, loss, &a.e, &lazy, NULL, &a.scratch)
+    return dispatch(X, loss, loss, &a.e, &lazy, NULL, &a.scratch)
 
 
 def run_metric_epoch(
@@ -1503,7 +1531,6 @@ def run_metric_epoch(
     coef_sum,
     double[::1] intercept_sum,
     double patience=0.0,
-    bint cut=True,
     Py_ssize_t average_every=1,
     const double[:, ::1] products=None,
     bint by_blocks=False,
@@ -1518,7 +1545,8 @@ def run_metric_epoch(
     X, order, y, weight, batch_size, l1, l2, loss, coef, fit_intercept, by_blocks
         As in `run_epoch`.
     steps : ndarray of shape (ceil(len(order) / batch_size),) or (1,)
-        Largest step size of each update, or of all.
+        Largest step size of each update, or of all. A step that would take the
+        linearised loss of its batch below zero is cut.
     intercept : ndarray of shape (K,)
         Intercepts of centred features, b + W mean.
     mean, scale : ndarray of shape (p,)
@@ -1526,8 +1554,6 @@ def run_metric_epoch(
     patience : float
         Penalties are applied when steps add up to more than this, and to iterates in
         the averages.
-    cut : bool
-        Cut a step that would take the linearised loss of its batch below zero.
     coef_sum, intercept_sum : ndarray like coef and intercept
         The iterates after the last update, and before it after each
         `average_every`-th, are added to them, weighted by (number of update /
@@ -1563,7 +1589,6 @@ def run_metric_epoch(
     direction = np.multiply(mean, scale)
     metric.direction = &direction[0]
     metric.patience = patience
-    metric.cut = cut
     metric.average_every = average_every
     metric.weight_sum = 0.0
     if X.sparse and not by_blocks:
@@ -1579,61 +1604,74 @@ def run_metric_epoch(
                 raise ValueError("There must be products for each row.")
             metric.products = &products[0, 0]
         a.add_blocks(n_values + 2 * intercept.shape[0])
-    total = dispatch(X, loss, &a.e, NULL, &metric, &a.scratch)
+    total = dispatch(X, loss, loss, &a.e, NULL, &metric, &a.scratch)
     return total, metric.weight_sum
 
 
 cdef double sum_moments(
     const Values* values, const Index* indices, const Index* indptr, Py_ssize_t stride,
     const Py_ssize_t* rows, const double* weight, Py_ssize_t n_rows,
-    Py_ssize_t n_features, bint centre, double* mean, double* second,
+    Py_ssize_t n_features, double* mean, double* second, double* stored,
 ) noexcept nogil:
-    """Weighted sums of squares; of sparse X, weights of stored elements in `mean`.
+    """Weighted means of features, and sums of squares about them.
 
-    With `centre`, the mean and the sums of squares about it.
+    Of sparse ones, also the weights of nonzero elements. Returns the sum of weights.
     """
     cdef Py_ssize_t t, j, n = n_features
-    cdef double total = 0.0, w = 1.0
+    cdef double total = 0.0, w = 1.0, d
     cdef const Values* x
     cdef const Index* columns = NULL
     for t in range(n_rows):
         total += weight[t] if weight != NULL else 1.0
-    if centre:
-        for t in range(n_rows):
-            w = weight[t] if weight != NULL else 1.0
-            add(mean, w / total, values + rows[t] * stride, n, NULL)
+    for t in range(n_rows):
+        w = weight[t] if weight != NULL else 1.0
+        x = row_at(values, indices, indptr, stride, rows[t], &columns, &n)
+        if columns == NULL:
+            add(mean, w / total, x, n, NULL)
+        else:
+            for j in range(n):
+                mean[columns[j]] += w / total * x[j]
     for t in range(n_rows):
         w = weight[t] if weight != NULL else 1.0
         x = row_at(values, indices, indptr, stride, rows[t], &columns, &n)
         if columns != NULL:
             for j in range(n):
-                second[columns[j]] += w * x[j] * x[j]
                 if x[j] != 0.0:
-                    mean[columns[j]] += w
+                    d = x[j] - mean[columns[j]]
+                    second[columns[j]] += w * d * d
+                    stored[columns[j]] += w
         elif Values is float:
             add_squares_float(second, w, x, mean, n)
         else:
             add_squares_double(second, w, x, mean, n)
+    if indptr != NULL:
+        for j in range(n_features):
+            # Elements that are stored twice count twice.
+            second[j] += fmax(0.0, total - stored[j]) * mean[j] * mean[j]
     return total
 
 
 cdef double moments(
     const Values* values, const Index* indices, const Index* indptr, Py_ssize_t stride,
     const Py_ssize_t* rows, const double* weight, Py_ssize_t n_rows,
-    Py_ssize_t n_features, bint centre, double* mean, double* second, double* scratch,
+    Py_ssize_t n_features, double* mean, double* second, double* stored,
+    double* scratch,
 ) noexcept nogil:
-    """`sum_moments`, with `centre` by blocks of rows that stay in cache meanwhile."""
+    """`sum_moments`, of dense rows by blocks that stay in cache meanwhile."""
     cdef Py_ssize_t start = 0, m, j
-    cdef Py_ssize_t block = 1 + CACHED_VALUES // n_features if centre else n_rows
+    cdef Py_ssize_t block = 1 + CACHED_VALUES // n_features
     cdef double* part_mean = scratch
     cdef double* part_second = scratch + n_features
     cdef double total = 0.0, part, share, difference
+    if indptr != NULL:
+        return sum_moments(values, indices, indptr, stride, rows, weight, n_rows,
+                           n_features, mean, second, stored)
     while start < n_rows:
         m = min(block, n_rows - start)
         memset(scratch, 0, 2 * n_features * sizeof(double))
         part = sum_moments(values, indices, indptr, stride, rows + start,
                            weight + start if weight != NULL else NULL, m, n_features,
-                           centre, part_mean, part_second)
+                           part_mean, part_second, stored)
         total += part
         share = part / total
         for j in range(n_features):
@@ -1645,12 +1683,7 @@ cdef double moments(
     return total
 
 
-def feature_moments(
-    Rows X,
-    const Py_ssize_t[::1] rows,
-    const double[::1] weight,
-    bint centre,
-):
+def feature_moments(Rows X, const Py_ssize_t[::1] rows, const double[::1] weight):
     """Moments of the features over rows, weighted by `weight` (or None).
 
     Returns
@@ -1658,42 +1691,131 @@ def feature_moments(
     total : float
         Sum of weights.
     mean : ndarray of shape (p,)
-        Means of dense features if `centre`, else zero. Of sparse features, the share
-        of nonzero elements.
-    second : ndarray of shape (p,)
-        Mean squares of features, of dense ones about `mean`.
+    variance : ndarray of shape (p,)
+    stored : ndarray of shape (p,)
+        Share of rows whose element is not zero; ones if X is dense.
     """
-    cdef double[::1] mean = np.zeros(X.n_features)
-    cdef double[::1] second = np.zeros(X.n_features)
-    cdef double* a = &mean[0]
-    cdef double* b = &second[0]
+    cdef double[:, ::1] sums = np.zeros((3, X.n_features))
     cdef double[::1] scratch = np.empty(2 * X.n_features)
-    cdef double* c = &scratch[0]
+    cdef double* a = &sums[0, 0]
+    cdef double* b = &sums[1, 0]
+    cdef double* c = &sums[2, 0]
+    cdef double* d = &scratch[0]
     cdef const double* w = &weight[0] if weight is not None else NULL
     cdef const Py_ssize_t* r = &rows[0]
     cdef Py_ssize_t n = rows.shape[0]
     cdef Py_ssize_t p = X.n_features
     cdef double total
-    centre = centre and not X.sparse
     with nogil:
         if X.single and X.wide_index:
             total = moments(
                 <const float*> X.values, <const int64_t*> X.indices,
-                <const int64_t*> X.indptr, X.stride, r, w, n, p, centre, a, b, c)
+                <const int64_t*> X.indptr, X.stride, r, w, n, p, a, b, c, d)
         elif X.single:
             total = moments(
                 <const float*> X.values, <const int32_t*> X.indices,
-                <const int32_t*> X.indptr, X.stride, r, w, n, p, centre, a, b, c)
+                <const int32_t*> X.indptr, X.stride, r, w, n, p, a, b, c, d)
         elif X.wide_index:
             total = moments(
                 <const double*> X.values, <const int64_t*> X.indices,
-                <const int64_t*> X.indptr, X.stride, r, w, n, p, centre, a, b, c)
+                <const int64_t*> X.indptr, X.stride, r, w, n, p, a, b, c, d)
         else:
             total = moments(
                 <const double*> X.values, <const int32_t*> X.indices,
-                <const int32_t*> X.indptr, X.stride, r, w, n, p, centre, a, b, c)
-    shares = np.asarray(mean) / total if X.sparse else np.asarray(mean)
-    return total, shares, np.asarray(second) / total
+                <const int32_t*> X.indptr, X.stride, r, w, n, p, a, b, c, d)
+    mean, second, stored = np.asarray(sums)
+    return (
+        total, mean, second / total, stored / total if X.sparse else np.ones(p)
+    )
+
+
+cdef void sum_products(
+    const Values* values, const Index* indices, const Index* indptr, Py_ssize_t stride,
+    const Py_ssize_t* rows, const double* weight, Py_ssize_t n_rows,
+    Py_ssize_t n_features, const double* mean, const double* root, bint fit_intercept,
+    double* scratch, const double** starts, double* out,
+) noexcept nogil:
+    cdef Py_ssize_t t = 0, r, m, j, size = n_features + 1, n = n_features
+    cdef double w
+    cdef double* z
+    cdef double* weighted = scratch + PRODUCT_ROWS * size
+    cdef const Values* x
+    cdef const Index* columns = NULL
+    while t < n_rows:
+        m = min(<Py_ssize_t> PRODUCT_ROWS, n_rows - t)
+        for r in range(m):
+            z = scratch + r * size
+            w = weight[t + r] if weight != NULL else 1.0
+            x = row_at(values, indices, indptr, stride, rows[t + r], &columns, &n)
+            if columns == NULL:
+                for j in range(n_features):
+                    z[j] = (x[j] - mean[j]) * root[j]
+            else:
+                for j in range(n_features):
+                    z[j] = -mean[j] * root[j]
+                for j in range(n):
+                    z[columns[j]] += x[j] * root[columns[j]]
+            z[n_features] = fit_intercept
+            for j in range(size):
+                weighted[r * size + j] = w * z[j]
+        accumulate_double(starts, m, m, size, weighted, size, out)
+        t += m
+
+
+def second_moments(
+    Rows X,
+    const Py_ssize_t[::1] rows,
+    const double[::1] weight,
+    const double[::1] mean,
+    const double[::1] root,
+    bint fit_intercept,
+):
+    """Sum over rows of weight z z' with z = ((x - mean) root, 1), or 0 behind it.
+
+    `weight` may be negative, and None stands for ones.
+
+    Returns
+    -------
+    ndarray of shape (p + 1, p + 1)
+    """
+    cdef Py_ssize_t n = rows.shape[0], p = X.n_features, r
+    if not mean.shape[0] == root.shape[0] == p or (
+        weight is not None and weight.shape[0] != n
+    ):
+        raise ValueError("There must be a mean and a root for each feature.")
+    cdef double[:, ::1] out = np.zeros((p + 1, p + 1))
+    cdef double[::1] scratch = np.empty(2 * PRODUCT_ROWS * (p + 1))
+    cdef const double* starts[PRODUCT_ROWS]
+    cdef const double* w = &weight[0] if weight is not None else NULL
+    cdef const Py_ssize_t* i = &rows[0]
+    cdef double* s = &scratch[0]
+    cdef double* o = &out[0, 0]
+    cdef const double* a = &mean[0]
+    cdef const double* b = &root[0]
+    for r in range(PRODUCT_ROWS):
+        starts[r] = s + r * (p + 1)
+    with nogil:
+        if X.single and X.wide_index:
+            sum_products(
+                <const float*> X.values, <const int64_t*> X.indices,
+                <const int64_t*> X.indptr, X.stride, i, w, n, p, a, b, fit_intercept,
+                s, starts, o)
+        elif X.single:
+            sum_products(
+                <const float*> X.values, <const int32_t*> X.indices,
+                <const int32_t*> X.indptr, X.stride, i, w, n, p, a, b, fit_intercept,
+                s, starts, o)
+        elif X.wide_index:
+            sum_products(
+                <const double*> X.values, <const int64_t*> X.indices,
+                <const int64_t*> X.indptr, X.stride, i, w, n, p, a, b, fit_intercept,
+                s, starts, o)
+        else:
+            sum_products(
+                <const double*> X.values, <const int32_t*> X.indices,
+                <const int32_t*> X.indptr, X.stride, i, w, n, p, a, b, fit_intercept,
+                s, starts, o)
+    return np.asarray(out)
 
 
 def row_products(Rows X, const double[::1] mean, const double[::1] scale):
@@ -1739,7 +1861,12 @@ def loss_at(
                   None, True)
     a.add_blocks(0)
     a.e.n_updates = 0
-    return dispatch(X, loss, &a.e, NULL, NULL, &a.scratch)
+    return dispatch(X, loss, loss, &a.e, NULL, NULL, &a.scratch)
+
+
+cdef check_shape(const double[:, ::1] array, Py_ssize_t n_rows, Py_ssize_t n_outputs):
+    if array.shape[0] != n_rows or array.shape[1] != n_outputs:
+        raise ValueError("There must be a value for each visit and output.")
 
 
 def loss_gradient(
@@ -1750,71 +1877,128 @@ def loss_gradient(
     Loss loss,
     coef,
     double[::1] intercept,
+    const double[:, ::1] offset=None,
+    double[:, ::1] z=None,
+    Loss exact=None,
 ):
-    """Sum over rows of weight times loss, and its gradient in W and b.
+    """Sums over rows of weight times loss, and their gradients in W and b.
 
-    Parameters as in `run_epoch`. The gradient in W has shape and order of `coef`.
+    Parameters
+    ----------
+    X, order, y, weight, loss, coef, intercept
+        As in `run_epoch`.
+    offset : ndarray of shape (len(order), K) or None
+        Added to the predictions.
+    z : ndarray of shape (len(order), K) or None
+        Filled with the predictions, with the offset.
+    exact : Loss or None
+        A loss that is summed, too, at the predictions without the offset.
+
+    Returns
+    -------
+    totals : ndarray of shape (K,)
+        The sum of each output; of coupled outputs, all of it in the first.
+    gradient : ndarray of shape (K, p), in the memory order `X.order`
+    slope_sums : ndarray of shape (K,)
+        The gradient in b.
+    exact_totals : ndarray of shape (K,)
+        The sums of `exact`; those of `loss` if there is none.
     """
     cdef Arguments a
-    cdef double[::1] gradient
-    cdef double total
-    cdef Py_ssize_t n_values = coef.size
+    cdef double[::1] gradient, totals, exact_totals
+    cdef Py_ssize_t n_values = coef.size, n_outputs = intercept.shape[0]
     a = Arguments(X, order, y, weight, order.shape[0], coef, intercept, True, None,
                   None, True)
-    out = np.empty(n_values + intercept.shape[0])
-    gradient = out
+    out = np.empty(n_values + n_outputs)
+    sums = np.zeros((2, n_outputs))
+    gradient, totals, exact_totals = out, sums[0], sums[1]
     a.add_blocks(0)
     a.scratch.gradient = &gradient[0]
     a.e.n_updates = 0
-    total = dispatch(X, loss, &a.e, NULL, NULL, &a.scratch)
-    return total, out[:n_values].reshape(coef.shape, order=X.order), out[n_values:]
+    a.e.totals = &totals[0]
+    if offset is not None:
+        check_shape(offset, order.shape[0], n_outputs)
+        a.e.offset = &offset[0, 0]
+    if z is not None:
+        check_shape(z, order.shape[0], n_outputs)
+        a.e.all_z = &z[0, 0]
+    if exact is not None:
+        a.e.exact_totals = &exact_totals[0]
+    dispatch(X, loss, loss if exact is None else exact, &a.e, NULL, NULL, &a.scratch)
+    return (
+        sums[0],
+        out[:n_values].reshape(coef.shape, order=X.order),
+        out[n_values:],
+        sums[0 if exact is None else 1],
+    )
 
 
-def total_loss(
+def predictions_at(Rows X, const Py_ssize_t[::1] order, coef, double[::1] intercept):
+    """Linear predictions of rows, (len(order), K)."""
+    cdef Arguments a
+    cdef double[:, ::1] z = np.empty((order.shape[0], intercept.shape[0]))
+    a = Arguments(X, order, np.zeros_like(z), None, order.shape[0], coef, intercept,
+                  True, None, None, True)
+    a.add_blocks(0)
+    a.e.n_updates = 0
+    a.e.all_z = &z[0, 0]
+    dispatch(X, SquaredError(), SquaredError(), &a.e, NULL, NULL, &a.scratch)
+    return np.asarray(z)
+
+
+def loss_totals(
     Loss loss,
     const double[:, ::1] y,
     const double[::1] weight,
     const double[:, ::1] z,
 ):
-    """Sum of weight times loss at predictions z, (n, K), or (1, K) for all rows."""
+    """Sums of weight times loss at predictions z, (n, K), or (1, K) for all rows.
+
+    Returns
+    -------
+    ndarray of shape (K,)
+        The sum of each output; of coupled outputs, all of it in the first.
+    """
     cdef double[::1] slopes = np.empty(z.shape[1])
-    cdef double total = 0.0
+    cdef double[::1] totals = np.zeros(z.shape[1])
     cdef Py_ssize_t stride = 0 if z.shape[0] == 1 else 1
     cdef Py_ssize_t i
     with nogil:
         for i in range(y.shape[0]):
-            total += loss.rows(&y[i, 0], &z[stride * i, 0],
-                               &weight[i] if weight is not None else NULL,
-                               &slopes[0], 1, z.shape[1])
-    return total
+            loss.rows(&y[i, 0], &z[stride * i, 0],
+                      &weight[i] if weight is not None else NULL,
+                      &slopes[0], 1, z.shape[1], &totals[0])
+    return np.asarray(totals)
 
 
 cdef double dispatch(
-    Rows X, Loss loss, Epoch* e, Lazy* lazy, Metric* metric, Scratch* scratch,
+    Rows X, Loss loss, Loss exact, Epoch* e, Lazy* lazy, Metric* metric,
+    Scratch* scratch,
 ) noexcept:
     with nogil:
         if X.single and X.wide_index:
             return typed(<const float*> X.values, <const int64_t*> X.indices, X, loss,
-                         e, lazy, metric, scratch)
+                         exact, e, lazy, metric, scratch)
         if X.single:
             return typed(<const float*> X.values, <const int32_t*> X.indices, X, loss,
-                         e, lazy, metric, scratch)
+                         exact, e, lazy, metric, scratch)
         if X.wide_index:
             return typed(<const double*> X.values, <const int64_t*> X.indices, X, loss,
-                         e, lazy, metric, scratch)
+                         exact, e, lazy, metric, scratch)
         return typed(<const double*> X.values, <const int32_t*> X.indices, X, loss,
-                     e, lazy, metric, scratch)
+                     exact, e, lazy, metric, scratch)
 
 
 cdef double typed(
-    const Values* values, const Index* indices, Rows X, Loss loss, Epoch* e,
-    Lazy* lazy, Metric* metric, Scratch* scratch,
+    const Values* values, const Index* indices, Rows X, Loss loss, Loss exact,
+    Epoch* e, Lazy* lazy, Metric* metric, Scratch* scratch,
 ) noexcept nogil:
     cdef const Index* indptr = <const Index*> X.indptr
     cdef bint simple = e.batch_size == 1 and e.n_outputs == 1
     if e.n_updates == 0:
-        return batch_gradient(values, indices, indptr, X.stride, loss, e, 0, e.n_order,
-                              scratch.block_size, scratch.rows, scratch.gradient)
+        return batch_gradient(values, indices, indptr, X.stride, loss, exact, e, 0,
+                              e.n_order, scratch.block_size, scratch.rows,
+                              scratch.gradient)
     if metric != NULL and scratch.touched != NULL:
         return metric_sparse_loop(values, indices, indptr, loss, e, metric,
                                   scratch.cells, scratch.width, scratch.touched)

@@ -19,10 +19,14 @@ which loss it is running.
   labels is ever made. So does `Multinomial`, log_loss with more than two classes.
 - `max_curvature` and `max_slope` are the suprema of |d2 loss/dz2| and
   |dloss/dz| (inf where there is none). Step sizes are derived from them.
+- A loss says by flags what training must know of it: `kinked`, it is trained
+  through its Moreau envelope (method `envelope`); `convex`; `quadratic`;
+  `curvature_jumps`; `coupled`, the outputs of a row do not stand on their own;
+  `degenerate`.
 """
 
 cimport cython
-from libc.math cimport INFINITY, exp, fabs, fmax, log, log1p
+from libc.math cimport INFINITY, copysign, exp, fabs, fmax, log, log1p
 
 import numpy as np
 
@@ -57,11 +61,25 @@ cdef class Loss:
 
     # Whether W = 0 minimises it whatever the data, so that its value guides nothing.
     degenerate = False
+    kinked = False
+    convex = True
+    coupled = False
+    quadratic = False
+    curvature_jumps = False
 
     cdef double point(self, double y, double z, double* slope) noexcept nogil:
         """Return loss(y, z) and write dloss/dz to slope[0]."""
         slope[0] = 0.0
         return 0.0
+
+    cdef double envelope(
+        self, double y, double z, double width, double* slope
+    ) noexcept nogil:
+        """`point` of the Moreau envelope of this width, where the loss has kinks.
+
+        At z it is the minimum over u of loss(y, u) + (z - u)^2 / (2 width).
+        """
+        return self.point(y, z, slope)
 
     cdef double rows(
         self,
@@ -71,21 +89,32 @@ cdef class Loss:
         double* slopes,
         Py_ssize_t n_rows,
         Py_ssize_t n_outputs,
+        double* totals,
     ) noexcept nogil:
         """Return the weighted sum of losses and write the weighted slopes.
 
         `z` and `slopes` are (n_rows, n_outputs) and C-ordered, and so is `y`;
-        `weight` is (n_rows,) or NULL.
+        `weight` is (n_rows,) or NULL. The sum of each output is added to `totals`,
+        (n_outputs,), unless that is NULL; if outputs are coupled, all to the first.
         """
-        return sum_of_points[Loss](self, y, z, weight, slopes, n_rows, n_outputs)
+        return sum_of_points[Loss](
+            self, y, z, weight, slopes, n_rows, n_outputs, totals
+        )
 
-    def value_and_slope(self, y, z):
-        """Evaluate the loss at arrays of targets and linear predictions.
+    @property
+    def bounded_residuals(self):
+        """Whether it is a loss of residuals whose slope does not grow with them."""
+        return self.max_slope < INFINITY and not isinstance(self, BinaryLoss)
+
+    def value_and_slope(self, y, z, double width=0.0):
+        """Evaluate the loss, or its Moreau envelope, at arrays.
 
         Parameters
         ----------
         y, z : array-like of the same shape
             Targets and linear predictions.
+        width : float, default=0.0
+            Width of the envelope; 0 for the loss itself.
 
         Returns
         -------
@@ -101,8 +130,37 @@ cdef class Loss:
         cdef double[::1] slope_view = slope
         cdef Py_ssize_t i
         for i in range(z_flat.shape[0]):
-            value_view[i] = self.point(y_flat[i], z_flat[i], &slope_view[i])
+            if width > 0.0:
+                value_view[i] = self.envelope(
+                    y_flat[i], z_flat[i], width, &slope_view[i]
+                )
+            else:
+                value_view[i] = self.point(y_flat[i], z_flat[i], &slope_view[i])
         return value.reshape(z.shape), slope.reshape(z.shape)
+
+    def second_derivative(self, y, z, double width, double step):
+        """That of the loss, or of its Moreau envelope, at arrays; not below zero.
+
+        By the difference of the slopes at z + step and z - step. Parameters as in
+        `value_and_slope`.
+        """
+        cdef const double[::1] targets = np.ascontiguousarray(y, float).reshape(-1)
+        cdef const double[::1] at = np.ascontiguousarray(z, float).reshape(-1)
+        out = np.empty(at.shape[0])
+        cdef double[::1] h = out
+        cdef double low = 0.0, high = 0.0
+        cdef Py_ssize_t i
+        if targets.shape[0] != at.shape[0]:
+            raise ValueError("y and z must have the same size.")
+        for i in range(at.shape[0]):
+            if width > 0.0:
+                self.envelope(targets[i], at[i] - step, width, &low)
+                self.envelope(targets[i], at[i] + step, width, &high)
+            else:
+                self.point(targets[i], at[i] - step, &low)
+                self.point(targets[i], at[i] + step, &high)
+            h[i] = fmax((high - low) / (2.0 * step), 0.0)
+        return out.reshape(np.shape(z))
 
     def curvature(self, y, weight=None):
         """A bound of the second derivative, for choosing a step size.
@@ -119,6 +177,10 @@ cdef class Loss:
         spread = np.where(spread > 0.0, spread, np.where(mean > 0.0, mean, 1.0))
         return min(self.max_curvature, self.max_slope / np.min(spread))
 
+    def envelope_curvature(self, double width):
+        """The largest curvature of the Moreau envelope of this width."""
+        return min(self.max_curvature, 1.0 / width)
+
     def constant(self, y, weight=None, n_outputs=1):
         """The best prediction that is the same for all rows.
 
@@ -134,13 +196,6 @@ cdef class Loss:
         ndarray of shape (K,)
         """
         return np.average(y, axis=0, weights=weight)
-
-    def smoothed(self, delta):
-        """This loss with the slope of its Moreau envelope of width delta.
-
-        Losses without kinks are returned as they are.
-        """
-        return self
 
     def check_targets(self, y):
         """Raise ValueError where y lies outside the domain of the loss."""
@@ -163,17 +218,21 @@ cdef inline double sum_of_points(
     double* slopes,
     Py_ssize_t n_rows,
     Py_ssize_t n_outputs,
+    double* totals,
 ) noexcept nogil:
     """`Loss.rows` by calls of `point`, which is inlined if the class is final."""
     cdef Py_ssize_t i, k
-    cdef double total = 0.0
+    cdef double total = 0.0, value
     cdef double s = 1.0
     for i in range(n_rows):
         if weight != NULL:
             s = weight[i]
         for k in range(n_outputs):
-            total += s * loss.point(y[k], z[k], &slopes[k])
+            value = s * loss.point(y[k], z[k], &slopes[k])
             slopes[k] *= s
+            total += value
+            if totals != NULL:
+                totals[k] += value
         y += n_outputs
         z += n_outputs
         slopes += n_outputs
@@ -186,6 +245,8 @@ cdef inline double sum_of_points(
 @cython.final
 cdef class SquaredError(Loss):
     """(z - y)^2 / 2."""
+
+    quadratic = True
 
     def __init__(self):
         self.max_curvature = 1.0
@@ -204,16 +265,45 @@ cdef class SquaredError(Loss):
         double* slopes,
         Py_ssize_t n_rows,
         Py_ssize_t n_outputs,
+        double* totals,
     ) noexcept nogil:
         # On rows of few features, virtual calls of `point` take a quarter of the time.
         return sum_of_points[SquaredError](
-            self, y, z, weight, slopes, n_rows, n_outputs
+            self, y, z, weight, slopes, n_rows, n_outputs, totals
         )
+
+
+cdef inline double kink(
+    double r, double low, double high, double width, double* slope
+) noexcept nogil:
+    """The envelope of max(low r, high r), with low <= 0 <= high.
+
+    Beck and Teboulle, "Smoothing and first order methods", SIAM J. Optim. 22, 2012,
+    section 4.2: its slope is r / width within [low, high]. Without a branch that noise
+    would mispredict.
+    """
+    cdef double s = r / width
+    s = low if s < low else s
+    s = high if s > high else s
+    slope[0] = s
+    return s * (r - 0.5 * width * s)
+
+
+cdef inline double huber(
+    double r, double epsilon, double width, double* slope
+) noexcept nogil:
+    """Huber's loss, which is the envelope of width 1 of epsilon |r|; or another."""
+    if fabs(r) <= epsilon * width:
+        slope[0] = r / width
+        return 0.5 * r * slope[0]
+    slope[0] = epsilon if r > 0 else -epsilon
+    return epsilon * (fabs(r) - 0.5 * epsilon * width)
 
 
 cdef class Huber(Loss):
     """Quadratic within epsilon of the target, linear beyond (Huber, 1964)."""
 
+    kinked = True  # nearly, where epsilon is small next to the residuals
     cdef readonly double epsilon
 
     def __init__(self, double epsilon):
@@ -222,12 +312,15 @@ cdef class Huber(Loss):
         self.max_slope = epsilon
 
     cdef double point(self, double y, double z, double* slope) noexcept nogil:
-        cdef double r = z - y
-        if fabs(r) <= self.epsilon:
-            slope[0] = r
-            return 0.5 * r * r
-        slope[0] = self.epsilon if r > 0 else -self.epsilon
-        return self.epsilon * (fabs(r) - 0.5 * self.epsilon)
+        return huber(z - y, self.epsilon, 1.0, slope)
+
+    cdef double envelope(
+        self, double y, double z, double width, double* slope
+    ) noexcept nogil:
+        return huber(z - y, self.epsilon, 1.0 + width, slope)
+
+    def envelope_curvature(self, double width):
+        return 1.0 / (1.0 + width)
 
     def constant(self, y, weight=None, n_outputs=1):
         return quantile(y, weight, 0.5)
@@ -236,6 +329,7 @@ cdef class Huber(Loss):
 cdef class EpsilonInsensitive(Loss):
     """max(0, |y - z| - epsilon); with epsilon = 0 the absolute error."""
 
+    kinked = True
     cdef readonly double epsilon
 
     def __init__(self, double epsilon):
@@ -251,11 +345,18 @@ cdef class EpsilonInsensitive(Loss):
         slope[0] = 1.0 if r > 0 else -1.0
         return fabs(r) - self.epsilon
 
+    cdef double envelope(
+        self, double y, double z, double width, double* slope
+    ) noexcept nogil:
+        cdef double value
+        if self.epsilon == 0.0:
+            return kink(z - y, -1.0, 1.0, width, slope)
+        value = kink(fabs(z - y) - self.epsilon, 0.0, 1.0, width, slope)
+        slope[0] = copysign(slope[0], z - y)
+        return value
+
     def constant(self, y, weight=None, n_outputs=1):
         return quantile(y, weight, 0.5)
-
-    def smoothed(self, delta):
-        return Smoothed(self, delta)
 
 
 cdef class AbsoluteError(EpsilonInsensitive):
@@ -270,6 +371,8 @@ cdef class AbsoluteError(EpsilonInsensitive):
 
 cdef class SquaredEpsilonInsensitive(Loss):
     """max(0, |y - z| - epsilon)^2."""
+
+    curvature_jumps = True
 
     cdef readonly double epsilon
 
@@ -297,6 +400,7 @@ cdef class Quantile(Loss):
     Koenker and Bassett, "Regression quantiles", Econometrica 46, 1978, eq. 2.1.
     """
 
+    kinked = True
     cdef readonly double quantile
 
     def __init__(self, double quantile):
@@ -306,19 +410,17 @@ cdef class Quantile(Loss):
 
     cdef double point(self, double y, double z, double* slope) noexcept nogil:
         cdef double r = z - y
-        if r > 0:
-            slope[0] = 1.0 - self.quantile
-        elif r < 0:
-            slope[0] = -self.quantile
-        else:
-            slope[0] = 0.0
+        # Zero at the kink, and without a branch that noise would mispredict.
+        slope[0] = (r > 0.0) - self.quantile * (r != 0.0)
         return slope[0] * r
+
+    cdef double envelope(
+        self, double y, double z, double width, double* slope
+    ) noexcept nogil:
+        return kink(z - y, -self.quantile, 1.0 - self.quantile, width, slope)
 
     def constant(self, y, weight=None, n_outputs=1):
         return quantile(y, weight, self.quantile)
-
-    def smoothed(self, delta):
-        return Smoothed(self, delta)
 
 
 cdef class Poisson(Loss):
@@ -365,6 +467,7 @@ cdef class Cauchy(Loss):
     Black and Anandan, "The robust estimation of multiple motions", 1996.
     """
 
+    convex = False
     cdef readonly double epsilon
 
     def __init__(self, double epsilon):
@@ -417,6 +520,7 @@ cdef class LogLoss(BinaryLoss):
 cdef class Hinge(BinaryLoss):
     """max(0, 1 - y z), the loss of the linear support vector machine."""
 
+    kinked = True
     cdef double threshold
 
     def __init__(self):
@@ -434,11 +538,15 @@ cdef class Hinge(BinaryLoss):
         slope[0] = 0.0
         return 0.0
 
+    cdef double envelope(
+        self, double y, double z, double width, double* slope
+    ) noexcept nogil:
+        cdef double value = kink(self.threshold - y * z, 0.0, 1.0, width, slope)
+        slope[0] *= -y
+        return value
+
     def constant(self, y, weight=None, n_outputs=1):
         return np.sign(np.average(y, axis=0, weights=weight))
-
-    def smoothed(self, delta):
-        return Smoothed(self, delta)
 
 
 cdef class Perceptron(Hinge):
@@ -453,6 +561,8 @@ cdef class Perceptron(Hinge):
 
 cdef class SquaredHinge(BinaryLoss):
     """max(0, 1 - y z)^2."""
+
+    curvature_jumps = True
 
     def __init__(self):
         self.max_curvature = 2.0
@@ -470,6 +580,8 @@ cdef class SquaredHinge(BinaryLoss):
 cdef class ModifiedHuber(BinaryLoss):
     """max(0, 1 - y z)^2, made linear for margins below -1 (Zhang, 2004)."""
 
+    curvature_jumps = True
+
     def __init__(self):
         self.max_curvature = 2.0
         self.max_slope = 4.0
@@ -486,15 +598,29 @@ cdef class ModifiedHuber(BinaryLoss):
         return -4.0 * margin
 
 
-cdef class OneVsRest(Loss):
-    """K binary problems at once; the target is the index of the true class."""
+cdef class Outputs(Loss):
+    """A loss of one output for several of them, each as it is told.
 
-    cdef readonly Loss binary
+    Parameters
+    ----------
+    loss : Loss
+    classes : ndarray of intp of shape (K,) or None
+        The target of a row is its class then, and that of an output 1 for the rows of
+        its class, -1 for the others.
+    widths : ndarray of shape (K,) or None
+        Widths of the Moreau envelopes that take the place of the loss.
+    """
 
-    def __init__(self, Loss binary):
-        self.binary = binary
-        self.max_curvature = binary.max_curvature
-        self.max_slope = binary.max_slope
+    cdef readonly Loss loss
+    cdef const Py_ssize_t[::1] classes
+    cdef const double[::1] widths
+
+    def __init__(self, Loss loss, classes=None, widths=None):
+        self.loss = loss
+        self.classes = classes
+        self.widths = widths
+        self.max_curvature = loss.max_curvature
+        self.max_slope = loss.max_slope
 
     cdef double rows(
         self,
@@ -504,29 +630,65 @@ cdef class OneVsRest(Loss):
         double* slopes,
         Py_ssize_t n_rows,
         Py_ssize_t n_outputs,
+        double* totals,
     ) noexcept nogil:
-        cdef Py_ssize_t i, k, label
-        cdef double total = 0.0
+        cdef Py_ssize_t i, k
+        cdef double total = 0.0, value, target
         cdef double s = 1.0
+        cdef bint by_class = self.classes is not None
+        cdef const Py_ssize_t* classes = &self.classes[0] if by_class else NULL
+        cdef const double* widths = NULL
+        if self.widths is not None:
+            widths = &self.widths[0]
         for i in range(n_rows):
             if weight != NULL:
                 s = weight[i]
-            label = <Py_ssize_t> y[i]
             for k in range(n_outputs):
-                total += s * self.binary.point(
-                    1.0 if k == label else -1.0, z[k], &slopes[k]
-                )
+                if by_class:
+                    target = 1.0 if classes[k] == <Py_ssize_t> y[0] else -1.0
+                else:
+                    target = y[k]
+                if widths != NULL:
+                    value = s * self.loss.envelope(target, z[k], widths[k], &slopes[k])
+                else:
+                    value = s * self.loss.point(target, z[k], &slopes[k])
                 slopes[k] *= s
+                total += value
+                if totals != NULL:
+                    totals[k] += value
+            y += 1 if by_class else n_outputs
             z += n_outputs
             slopes += n_outputs
         return total
 
     @property
+    def bounded_residuals(self):
+        return self.loss.bounded_residuals
+
+    @property
+    def kinked(self):
+        return self.loss.kinked
+
+    @property
+    def convex(self):
+        return self.loss.convex
+
+    @property
     def degenerate(self):
-        return self.binary.degenerate
+        return self.loss.degenerate
+
+
+cdef class OneVsRest(Outputs):
+    """K binary problems at once; the target is the index of the true class."""
+
+    def __init__(self, Loss binary, n_classes):
+        Outputs.__init__(self, binary, np.arange(n_classes))
+
+    def __reduce__(self):
+        return OneVsRest, (self.loss, len(self.classes))
 
     def curvature(self, y, weight=None):
-        return self.binary.curvature(np.array([[-1.0], [1.0]]))
+        return self.loss.curvature(np.array([[-1.0], [1.0]]))
 
     def constant(self, y, weight=None, n_outputs=1):
         index = y[:, 0].astype(np.intp)
@@ -534,15 +696,15 @@ cdef class OneVsRest(Loss):
         share = total / total.sum()
         labels = np.array([[-1.0], [1.0]])
         return np.array(
-            [self.binary.constant(labels, np.array([1 - p, p]))[0] for p in share]
+            [self.loss.constant(labels, np.array([1 - p, p]))[0] for p in share]
         )
-
-    def smoothed(self, delta):
-        return OneVsRest(self.binary.smoothed(delta))
 
 
 cdef class Multinomial(Loss):
     """log(sum_k exp(z_k)) - z_y, with y the index of the true class (softmax)."""
+
+    coupled = True
+    bounded_residuals = False
 
     def __init__(self):
         # Of the Hessian diag(p) - pp' in z: D. Boehning, "Multinomial logistic
@@ -558,6 +720,7 @@ cdef class Multinomial(Loss):
         double* slopes,
         Py_ssize_t n_rows,
         Py_ssize_t n_outputs,
+        double* totals,
     ) noexcept nogil:
         cdef Py_ssize_t i, k, label
         cdef double total = 0.0
@@ -581,6 +744,8 @@ cdef class Multinomial(Loss):
             slopes[label] -= s
             z += n_outputs
             slopes += n_outputs
+        if totals != NULL:
+            totals[0] += total
         return total
 
     def curvature(self, y, weight=None):
@@ -592,33 +757,6 @@ cdef class Multinomial(Loss):
         # Of classes not seen yet, the logarithm would be infinite.
         logs = np.log(np.maximum(total / total.sum(), 1e-6))
         return logs - logs.mean()
-
-
-cdef class Smoothed(Loss):
-    """A piecewise linear loss, with the slope of its Moreau envelope.
-
-    The envelope of width delta at z is the minimum over u of loss(u) + (z - u)^2 /
-    (2 delta). Its slope is that of the loss but for points nearer to a kink, where
-    the loss is zero, than delta times the slope: there it is linear (Beck and
-    Teboulle, "Smoothing and first order methods", SIAM J. Optim. 22, 2012, section
-    4.2). The value is that of the loss itself.
-    """
-
-    cdef readonly Loss loss
-    cdef readonly double delta
-
-    def __init__(self, Loss loss, double delta):
-        self.loss = loss
-        self.delta = delta
-        self.max_curvature = 1.0 / delta
-        self.max_slope = loss.max_slope
-
-    cdef double point(self, double y, double z, double* slope) noexcept nogil:
-        cdef double value = self.loss.point(y, z, slope)
-        # value / |slope| is the distance to the kink.
-        if value < self.delta * slope[0] * slope[0]:
-            slope[0] = value / (slope[0] * self.delta)
-        return value
 
 
 # Name -> (class, names of the estimator parameters it takes).

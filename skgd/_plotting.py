@@ -378,7 +378,7 @@ class DescentPathDisplay:
     ):
         """Fit clones of estimators from the same start and draw their paths.
 
-        With a number for `eta0` and no `precondition`, a path has a point for each
+        With a number for `eta0`, a path has a point for each
         update; else it has one for each epoch, that of the model `fit` would return
         after it.
 

@@ -17,10 +17,10 @@ from skgd._kernels import run_epoch
 # its own bound of 1e-6; a bound relative to eta0 does not depend on the scale of X.
 SMALLEST_STEP = 1e-4
 
-# Multiples of the objective at W = 0 from which training failed, and from which the
-# last coefficients are not worth keeping even if they are finite.
-POOR = 2.0
-DIVERGED = 1e10
+# The share of what was gained that is lost at the end, from which training failed, and
+# the share of the objective that is noise where there was little to gain.
+LOST = 0.5
+TRIFLE = 0.01
 
 # From this many rows on, drawing an order takes longer than handing it to a thread.
 DRAW_AHEAD_FROM = 20_000
@@ -66,7 +66,8 @@ def by_blocks(X, batch_size, n_outputs):
 class Visits:
     """The rows of each epoch with their targets and weights, as `Problem.visits`.
 
-    They are in a new random order each time, or without a generator as they are.
+    They are in a new random order for the first `n_epochs`, or without a generator
+    as they are.
     Drawing the order of a million rows and gathering their targets takes as long as an
     epoch of short rows, so that of the next epoch is done in a thread while the kernel,
     which holds no lock, runs. The orders are the same as without the thread.
@@ -93,7 +94,7 @@ class Visits:
             self.executor.shutdown(wait=False, cancel_futures=True)
 
     def draw(self):
-        if self.generator is None:
+        if self.generator is None or self.n_left == 0:
             return self.problem.visits()
         order, visits = self.next.result() if self.next else (self._order(), None)
         epoch = self.n_left
@@ -124,10 +125,11 @@ class Textbook:
     """
 
     recovers = False
+    patient = True
     watch = None
-    gradient_norm = None
 
-    def __init__(self, problem, state, batch_size, schedule, adaptive=False):
+    def __init__(self, problem, state, name, batch_size, schedule, adaptive=False):
+        self.name = name
         self.batch_size = batch_size
         self.schedule = schedule
         self.adaptive = adaptive
@@ -135,9 +137,21 @@ class Textbook:
         self.shuffled = batch_size < problem.n_rows
         self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
         self.before = None
+        # What the objective is at the start, or at W = 0 if that is more. A loss that
+        # W = 0 minimises says nothing before the first epoch.
+        self.reference = None
+        if not problem.loss.degenerate:
+            at_start = float(problem.totals_at(state.intercept).sum())
+            if state.coef.any():
+                at_start = problem.objective(state)
+            self.reference = max(at_start, problem.constant_objective())
+
+    def n_shuffled(self, max_iter):
+        """Epochs that want their rows in random order."""
+        return max_iter if self.shuffled else 0
 
     def epoch(self, problem, state, visits, objectives=None):
-        """Make an epoch. Returns the objective, a mean over it, and the last step.
+        """Make an epoch. Returns its record, with the mean objective over it.
 
         The objective of each batch, before its update, is written to `objectives`.
         """
@@ -146,14 +160,18 @@ class Textbook:
         loss, eta = self.run(problem, state, visits, objectives)
         self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
         # The penalty is taken to move linearly from update to update; that of the
-        # epoch is then the mean. With one update an epoch, both are exact.
+        # epoch is then the mean. With one update per epoch, both are exact.
         n_updates = state.t - t
         growth = self.penalty - penalty_before
         if objectives is not None:
             objectives += penalty_before + growth * np.arange(n_updates) / n_updates
+        objective = loss + penalty_before + growth * (n_updates - 1) / (2 * n_updates)
+        if self.reference is None:
+            self.reference = objective
+        record = {"objective": objective, "method": self.name, "eta": eta}
         if self.before is not None:
-            self.gradient_norm = self.norm_of_move(self.before, state, eta)
-        return loss + penalty_before + growth * (n_updates - 1) / (2 * n_updates), eta
+            record["gradient_norm"] = self.norm_of_move(self.before, state, eta)
+        return record
 
     def run(self, problem, state, visits, losses):
         arguments = problem, state, self.batch_size, self.schedule
@@ -179,8 +197,18 @@ class Textbook:
         return self.before or state
 
     def to_gain(self, objective):
-        """What a tolerance is a fraction of."""
-        return objective
+        """What a tolerance is a fraction of: what was gained since the start."""
+        return max(self.reference - objective, 0.0)
+
+    def ending(self):
+        return None
+
+    def begins_anew(self):
+        return False
+
+    def diverges(self, objective):
+        """Whether an epoch whose objective rose is worse than the start."""
+        return objective > self.reference
 
     def lower(self, state):
         """Lower the step instead of ending. Returns False if that is no use."""
@@ -189,17 +217,22 @@ class Textbook:
         state.eta /= 5.0
         return True
 
-    def finish(self, problem, state, reason, progress, last, largest):
-        """The state to keep, why training ended, and whether it ended badly."""
-        zero = problem.zero_objective()
-        # With all targets zero, say, W = 0 is perfect, and the ratio says nothing.
-        ratio = last / zero if zero > 0.0 else 0.0
-        if not ratio < DIVERGED:
-            reason = "diverged"
-        if reason == "diverged":
+    def result(self, problem, state, reason, progress, largest):
+        """The state to keep, its objective, why training ended, and what is left."""
+        objective = problem.objective(state)
+        least = min(progress.best_value, self.reference)
+        # Of a few epochs, noise may make the first one the best.
+        share = LOST if len(progress.latest) > 3 else 1.0
+        lost = max(share * (self.reference - least), TRIFLE * self.reference)
+        highest = least + lost
+        if problem.loss.degenerate:
+            highest = np.inf
+        worse = not objective <= highest * (1.0 + 1e-9)
+        if reason == "diverged" or (worse and not progress.is_falling()):
             # That an epoch was the best on average does not say how it ended.
-            state, _ = best_of(problem, (progress.best, progress.initial))
-        return state, reason, ratio > POOR
+            state, objective = best_of(problem, (progress.best, progress.initial))
+            reason = "diverged"
+        return state, objective, reason, np.nan
 
 
 def best_of(problem, states):

@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from skgd import _penalties, _solvers
-from skgd._kernels import Rows, loss_at, total_loss
+from skgd._kernels import Rows, loss_at, loss_totals
 from skgd._losses import Loss
 
 # More updates than this are thinned out in their record.
@@ -67,20 +67,32 @@ class Problem:
 
     def constant(self):
         """The intercepts of the best model with W = 0."""
+        return self._constant
+
+    @cached_property
+    def _constant(self):
         if not self.fit_intercept:
             return np.zeros(self.n_outputs)
         constant = self.loss.constant(self.y, self.weight, self.n_outputs)
         return np.asarray(constant, dtype=np.float64)
 
-    def constant_objective(self, intercept=None):
-        """The objective at W = 0, with the best intercept if none is given."""
-        intercept = self.constant() if intercept is None else intercept
-        z = np.asarray(intercept)[None]
-        return total_loss(self.loss, self.y, self.weight, z) / self.n_rows
+    @cached_property
+    def constant_totals(self):
+        """The objective at W = 0 with the best intercepts, of each output."""
+        return self.totals_at(self._constant)
+
+    def constant_objective(self):
+        """The objective at W = 0 with the best intercepts."""
+        return float(self.constant_totals.sum())
 
     def zero_objective(self):
         """The objective at W = 0, b = 0."""
-        return self.constant_objective(np.zeros(self.n_outputs))
+        return float(self.totals_at(np.zeros(self.n_outputs)).sum())
+
+    def totals_at(self, intercept):
+        """The objective of each output at W = 0."""
+        z = np.asarray(intercept)[None]
+        return loss_totals(self.loss, self.y, self.weight, z) / self.n_rows
 
 
 @dataclass
@@ -147,14 +159,15 @@ class State:
 class Outcome:
     """How training ended.
 
-    `state` is the one to keep. `reason` is "max_iter", "converged", "diverged",
-    "callback" or "interrupted"; `poor` says that the objective ended well above that of
-    W = 0, b = 0. `history` has one dict an epoch.
+    `state` is the one to keep, `objective` the one there, and `gap` an estimate of what
+    is left, or nan. `reason` is a value of `stop_reason_`. `history` has one dict per
+    epoch.
     """
 
     state: State
     reason: str
-    poor: bool
+    objective: float
+    gap: float
     history: list
 
 
@@ -173,6 +186,7 @@ def train(
     updates=None,
     tasks=None,
     watch=None,
+    judge=True,
 ):
     """Run epochs until the objective, or the validation score, stops improving.
 
@@ -181,22 +195,22 @@ def train(
     problem : Problem
     state : State
         Changed in place.
-    method : Textbook, Stochastic, Streaming or Accelerated
-        What an epoch is.
+    method : Textbook, Automatic or Streaming
+        What an epoch is, and when there is nothing left to do.
     max_iter : int
         Largest number of epochs.
     tol : float or None
         An epoch gains if it lowers the best objective by more than the fraction
         `tol` of what `method` measures it by, or raises the best score by more than
-        `tol`. With None, nothing but `max_iter` ends training.
+        `tol`. With None, all epochs gain.
     n_iter_no_change : int
-        Epochs in a row without gain that end training, unless `method` lowers its
-        step and goes on.
+        Epochs in a row without gain that end training by the score, or of a `patient`
+        method, unless it lowers its step and goes on.
     shuffle : Generator or None
         Source of the order of rows; None keeps their order.
     score : callable or None
         score(state) -> validation score and loss. The state with the best score is
-        kept, not the last.
+        kept, not the last; the loss decides between equal scores.
     largest : float
         Largest value of a coefficient that its final dtype can hold.
     verbose : int
@@ -207,6 +221,9 @@ def train(
         What scikit-learn's callbacks are told of each epoch, and may end it with.
     watch : callable or None
         watch(state) is called after each epoch and, where the method can, each update.
+    judge : bool
+        Whether the model is judged by all rows at the end, which may put another one
+        in its place; if not, it is the last one.
 
     Returns
     -------
@@ -222,9 +239,7 @@ def train(
     quiet = np.errstate(over="ignore", under="ignore", invalid="ignore")
     with (
         quiet,
-        _solvers.Visits(
-            problem, shuffle if method.shuffled else None, max_iter
-        ) as visits,
+        _solvers.Visits(problem, shuffle, method.n_shuffled(max_iter)) as visits,
         _Interrupt(max_iter > 1) as interrupt,
     ):
         for _ in range(max_iter):
@@ -234,22 +249,16 @@ def train(
             objectives = None
             if updates is not None:
                 objectives = np.empty(-(-problem.n_rows // method.batch_size))
-            objective, eta = method.epoch(problem, state, visits.draw(), objectives)
+            record = method.epoch(problem, state, visits.draw(), objectives)
             if updates is not None:
                 updates.add(first, objectives)
-            record = {
-                "objective": objective,
-                "eta": eta,
-                "n_updates": state.t - 1,
-                "seconds": perf_counter() - start,
-            }
-            if method.gradient_norm is not None:
-                record["gradient_norm"] = method.gradient_norm
+            record["n_updates"] = state.t - 1
+            record["seconds"] = perf_counter() - start
             history.append(record)
-            sane = np.isfinite(objective) and state.within(largest)
+            sane = np.isfinite(record["objective"]) and state.within(largest)
             diverged = not (sane or method.recovers)
             if score is not None and not diverged:
-                record["validation_score"], record["validation_loss"] = score(state)
+                record.update(score(state))
             if verbose:
                 print(_line(len(history), record))
             if watch is not None:
@@ -258,26 +267,42 @@ def train(
             if diverged:
                 reason = "diverged"
                 break
-            progress.update(state if score else method.evaluated(state), record)
+            if score is not None or method.patient:
+                if method.begins_anew():
+                    progress.forget()
+                progress.update(state if score else method.evaluated(state), record)
             if stopped or interrupt.caught:
                 reason = "callback" if stopped else "interrupted"
                 break
-            if progress.epochs_without_gain >= n_iter_no_change:
-                if not method.lower(state):
-                    reason = "converged"
+            if ended := method.ending():
+                reason = ended
+                break
+            if progress.epochs_without_gain < n_iter_no_change:
+                continue
+            if progress.epochs_of_rise >= max(n_iter_no_change, 3):
+                # A curve that rises has not come to rest.
+                if method.diverges(record["objective"]):
+                    reason = "diverged"
                     break
+            elif method.lower(state):
                 progress.epochs_without_gain = 0
+            else:
+                reason = "no_progress" if score is None else "early_stopping"
+                break
 
-        poor = False
         if score is not None:
             state = progress.best
+            objective, gap = problem.objective(state), progress.gap
+        elif not judge:
+            objective = gap = np.nan
+            state = progress.initial if reason == "diverged" else state
         else:
-            state, reason, poor = method.finish(
-                problem, state, reason, progress, history[-1]["objective"], largest
+            state, objective, reason, gap = method.result(
+                problem, state, reason, progress, largest
             )
     if verbose and max_iter > 1:
         print(f"ended after {len(history)} epochs: {reason}")
-    return Outcome(state, reason, poor, history)
+    return Outcome(state, reason, objective, gap, history)
 
 
 class _Progress:
@@ -288,27 +313,46 @@ class _Progress:
         self.tol = tol
         self.by_score = by_score
         self.method = method
-        self.best_value = -np.inf if by_score else np.inf
+        self.patient = tol is not None and (by_score or method.patient)
+        self.best_value = self.best_loss = np.inf
+        self.gap = np.nan  # of the best state
         self.epochs_without_gain = 0
+        self.epochs_of_rise = 0
+        self.latest = []  # objectives of the latest epochs
 
     def update(self, state, record):
         tol = self.tol or 0.0
+        value, loss, allowed = record["objective"], np.inf, np.inf
         if self.by_score:
-            value = record["validation_score"]
-            improved, gained = value > self.best_value, value > self.best_value + tol
-        else:
-            value = record["objective"]
-            improved = value < self.best_value
-            gained = improved and (
-                np.isinf(self.best_value)
-                or self.best_value - value > tol * self.method.to_gain(self.best_value)
-            )
+            value, loss = -record["validation_score"], record["validation_loss"]
+            allowed = tol
+        elif np.isfinite(self.best_value):
+            allowed = tol * self.method.to_gain(self.best_value)
+        improved = (value, loss) < (self.best_value, self.best_loss)
+        # A rare class may leave the accuracy as it is for long.
+        gained = value < self.best_value - allowed or np.isinf(self.best_value)
+        if self.by_score and value == self.best_value:
+            gained = loss < self.best_loss - tol * abs(self.best_loss)
         if improved:
-            self.best, self.best_value = state.copy(), value
-        if gained or self.tol is None:
+            self.best = state.copy()
+            self.best_value, self.best_loss = value, loss
+            self.gap = record.get("gap", np.nan)
+        self.epochs_without_gain += 1
+        if gained or not self.patient:
             self.epochs_without_gain = 0
-        else:
-            self.epochs_without_gain += 1
+        self.epochs_of_rise += 1
+        if self.by_score or not self.latest or value <= self.latest[-1]:
+            self.epochs_of_rise = 0
+        self.latest = [*self.latest[-3:], value]
+
+    def forget(self):
+        """Let the next state be the best so far."""
+        self.best_value = self.best_loss = np.inf
+
+    def is_falling(self):
+        """Whether the last epoch was below the three before it."""
+        *before, last = self.latest
+        return last < min(before, default=-np.inf)
 
 
 class UpdateRecord:
@@ -371,9 +415,11 @@ class _Interrupt:
 
 
 def _line(epoch, record):
+    gap = record.get("gap", np.nan)
+    said = f"step {record['eta']:9.3g}" if np.isnan(gap) else f"gap {gap:10.3g}"
     line = (
         f"epoch {epoch:4d}  objective {record['objective']:12.6g}  "
-        f"step {record['eta']:9.3g}  {record['seconds']:9.3f} s"
+        f"{said}  {record['seconds']:9.3f} s"
     )
     if "validation_score" in record:
         line += (

@@ -46,7 +46,7 @@ def average(iterates):
 
 def metric_epoch(
     W, c, X, Y, s, order, batch_size, steps, loss, l1, l2, mean, scale,
-    fit_intercept=True, cut=True, patience=0.0, average_every=1, lazy=False,
+    fit_intercept=True, patience=0.0, average_every=1, lazy=False,
 ):  # fmt: skip
     """One epoch in the metric of features (x - mean) sqrt(scale).
 
@@ -79,7 +79,7 @@ def metric_epoch(
         G, r = R.T @ x / len(batch), R.mean(axis=0) * fit_intercept
         norm = (scale * G**2).sum() + (r**2).sum()
         f = values.sum() / len(batch)
-        if cut and eta * norm > f:
+        if eta * norm > f:
             eta = f / norm
         W -= eta * scale * G
         c -= eta * r

@@ -139,7 +139,7 @@ def hostile_fit(seed):
         # Elsewhere, coefficients of single precision are what spoils the objective.
         data = X = X.astype(np.float32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)
         model.fit(data, y, sample_weight=weight)
     assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()
     return (
@@ -363,47 +363,21 @@ def test_partial_fit_after_fit_keeps_what_was_learnt(solver):
 # ------------------------------------------------------------------------- parts
 
 
-def test_parts_can_be_switched_off():
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_without_the_finish_epochs_are_those_of_the_solver(solver):
     X, y = DIABETES
-    fits = {}
-    for name in ("precondition", "momentum", "average"):
-        for solver in SOLVERS:
-            model = GDRegressor(solver=solver, random_state=0, max_iter=10)
-            model.set_params(**{name: False})
-            usual = GDRegressor(solver=solver, random_state=0, max_iter=10).fit(X, y)
-            fits[name, solver] = model.fit(X, y)
-            if (name, solver) != ("average", "batch"):
-                assert not np.array_equal(model.coef_, usual.coef_)
-            assert objective(model, X, y) < constant_objective(model, X, y)
-    # Steps in the units of the features are as small as the largest feature demands.
-    for solver in SOLVERS:
-        raw = GDRegressor(solver=solver, random_state=0, max_iter=10).fit(X, y)
-        assert objective(raw, X, y) < objective(fits["precondition", solver], X, y)
-
-
-def test_preconditioner_with_a_schedule_equals_scaled_features():
-    X, y = DIABETES
-    scaler = StandardScaler().fit(X)
-    for solver in SOLVERS:
-        model = GDRegressor(
-            solver=solver, eta0=0.01, learning_rate="invscaling", alpha=0.0, max_iter=3,
-            tol=None, shuffle=False,
-        )  # fmt: skip
-        scaled = clone(model).fit(scaler.transform(X), y)
-        raw = clone(model).set_params(precondition=True).fit(X, y)
-        if solver == "minibatch":
-            continue  # whose last batch is short in one, and not in the other
-        np.testing.assert_allclose(raw.coef_ * scaler.scale_, scaled.coef_, rtol=1e-8)
-    raw = GDRegressor(precondition=True, learning_rate="constant").fit(X, y)
-    assert objective(raw, X, y) < 0.7 * constant_objective(raw, X, y)
-
-
-def test_parts_that_do_not_fit_together():
-    X, y = DIABETES
-    with pytest.raises(ValueError, match="momentum=True is only available"):
-        GDRegressor(momentum=True, eta0=0.1).fit(X, y)
-    with pytest.raises(ValueError, match="With precondition=True, average"):
-        GDRegressor(precondition=True, eta0=0.1, average=True).fit(X, y)
+    model = GDRegressor(solver=solver, random_state=0, finish=False).fit(X, y)
+    assert set(model.history_["method"]) == {solver}
+    assert "gap" not in model.history_ and np.isnan(model.gap_)
+    assert model.stop_reason_ == "no_progress"
+    finished = GDRegressor(solver=solver, random_state=0).fit(X, y)
+    constant = constant_objective(model, X, y)
+    assert finished.objective_ < model.objective_ < 0.6 * constant
+    assert model.objective_ == pytest.approx(objective(model, X, y))
+    short = clone(model).set_params(max_iter=3)
+    with pytest.warns(ConvergenceWarning, match="Maximum number of iteration"):
+        short.fit(X, y)
+    assert short.stop_reason_ == "max_iter"
 
 
 def test_a_number_is_textbook_gradient_descent():
@@ -432,13 +406,3 @@ def test_classes_share_the_metric():
     for solver in SOLVERS:
         model = GDClassifier(solver=solver, random_state=0).fit(X, y)
         assert model.score(X, y) > 0.97
-
-
-@pytest.mark.parametrize("cls", [GDRegressor, GDClassifier])
-def test_history_says_why_steps_changed(cls):
-    X, y = DIABETES if cls is GDRegressor else CANCER
-    model = cls(random_state=0).fit(X, y)
-    assert model.eta0_ > 0
-    assert len(set(model.history_["eta"])) > 5
-    with pytest.warns(ConvergenceWarning, match="Maximum number of iteration"):
-        cls(random_state=0, max_iter=2).fit(X, y)

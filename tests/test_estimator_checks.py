@@ -19,9 +19,12 @@ def expected_failures(estimator):
     """An update on a row of weight 2 is not two updates on it: sgd only."""
     if estimator.loss == "poisson":
         return {"check_regressor_multioutput": "some of its targets are negative"}
-    if estimator.solver != "sgd":
-        return {}
     reason = "a row visited twice is not a row of weight two, visited once"
+    if estimator.loss == "hinge":
+        # Of 15 rows with both kinks and L1.
+        reason = "within tol, rounding errors decide which of many optima it is"
+    elif estimator.solver != "sgd":
+        return {}
     return {
         "check_sample_weight_equivalence_on_dense_data": reason,
         "check_sample_weight_equivalence_on_sparse_data": reason,

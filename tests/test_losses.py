@@ -11,7 +11,13 @@ from sklearn.metrics import (
     mean_poisson_deviance,
 )
 
-from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, OneVsRest
+from skgd._kernels import loss_totals
+from skgd._losses import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    OneVsRest,
+    Outputs,
+)
 
 PARAMETERS = {"epsilon": 0.3, "quantile": 0.7}
 TABLE = REGRESSION_LOSSES | CLASSIFICATION_LOSSES
@@ -149,15 +155,15 @@ def test_read_only_and_strided_arrays():
 @pytest.mark.parametrize("name", TABLE)
 def test_pickling(name):
     y, z = points(name)
-    for loss in (make(name), OneVsRest(make(name)).binary):
+    for loss in (make(name), OneVsRest(make(name), 5).loss):
         again = pickle.loads(pickle.dumps(loss))
         assert type(again) is type(loss)
         assert again.max_slope == loss.max_slope
         np.testing.assert_array_equal(
             again.value_and_slope(y, z), loss.value_and_slope(y, z)
         )
-    again = pickle.loads(pickle.dumps(OneVsRest(make(name))))
-    assert type(again.binary) is type(make(name))
+    again = pickle.loads(pickle.dumps(OneVsRest(make(name), 5)))
+    assert type(again.loss) is type(make(name))
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -165,7 +171,7 @@ def test_curvature_is_finite_and_positive(name):
     y, _ = points(name)
     for targets in (y, np.ones(5), np.zeros(5), np.array([0.0, 0, 0, 0, 1e9])):
         assert 0 < make(name).curvature(targets) < np.inf
-    assert 0 < OneVsRest(make(name)).curvature(np.arange(5.0)) < np.inf
+    assert 0 < OneVsRest(make(name), 5).curvature(np.arange(5.0)) < np.inf
 
 
 def test_curvature_does_not_follow_one_huge_target():
@@ -206,7 +212,7 @@ def test_constant_minimises_the_mean(name, weighted):
 def test_constant_of_one_vs_rest_treats_each_class():
     index = np.array([0.0, 1, 1, 2, 2, 2])[:, None]
     for name in CLASSIFICATION_LOSSES:
-        got = OneVsRest(make(name)).constant(index, None, 4)
+        got = OneVsRest(make(name), 4).constant(index, None, 4)
         for k in range(4):
             want = make(name).constant(np.where(index == k, 1.0, -1.0))
             np.testing.assert_allclose(got[k], want[0])
@@ -215,23 +221,60 @@ def test_constant_of_one_vs_rest_treats_each_class():
 KINKS = ("absolute_error", "quantile", "epsilon_insensitive", "hinge", "perceptron")
 
 
-@pytest.mark.parametrize("delta", [0.05, 1.0])
-@pytest.mark.parametrize("name", KINKS)
-def test_smoothed_slope_is_that_of_the_moreau_envelope(name, delta):
+@pytest.mark.parametrize("width", [0.05, 1.0])
+@pytest.mark.parametrize("name", [*KINKS, "huber"])
+def test_envelope_is_that_of_moreau(name, width):
     y, z = points(name, n=200)
-    smoothed = make(name).smoothed(delta)
-    value, slope = smoothed.value_and_slope(y, z)
-    np.testing.assert_array_equal(value, make(name).value_and_slope(y, z)[0])
-    u = z[:, None] + np.linspace(-delta, delta, 40_001)
-    step = FORMULAS[name](y[:, None], u) + (u - z[:, None]) ** 2 / (2 * delta)
-    nearest = u[np.arange(200), step.argmin(axis=1)]
-    np.testing.assert_allclose(slope, (z - nearest) / delta, atol=1e-4)
+    value, slope = make(name).value_and_slope(y, z, width)
+    u = z[:, None] + np.linspace(-width, width, 40_001)
+    objective = FORMULAS[name](y[:, None], u) + (u - z[:, None]) ** 2 / (2 * width)
+    np.testing.assert_allclose(value, objective.min(axis=1), atol=1e-4 * width)
+    nearest = u[np.arange(200), objective.argmin(axis=1)]
+    np.testing.assert_allclose(slope, (z - nearest) / width, atol=1e-4)
     assert np.abs(slope).max() <= make(name).max_slope
+    # Its curvature.
+    h = make(name).second_derivative(y, z, width, 1e-6)
+    assert h.min() == 0.0
+    assert h.max() <= make(name).envelope_curvature(width) * (1 + 1e-8)
+    near = make(name).second_derivative(y, y * (name != "perceptron"), width, 1e-6)
+    if name != "epsilon_insensitive":
+        assert near.max() > 0.4 * make(name).envelope_curvature(width)
 
 
-def test_losses_without_kinks_stay_as_they_are():
-    for name in set(TABLE) - set(KINKS):
-        loss = make(name)
-        assert loss.smoothed(0.1) is loss
-    pair = OneVsRest(make("hinge")).smoothed(0.5).binary
-    assert pair.value_and_slope(1.0, 0.75)[1] == -0.5
+def test_losses_without_kinks_are_their_own_envelopes():
+    for name in set(TABLE) - {*KINKS, "huber"}:
+        y, z = points(name)
+        for a, b in zip(
+            make(name).value_and_slope(y, z, 0.1),
+            make(name).value_and_slope(y, z),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_second_derivative_is_the_slope_of_the_slope(name):
+    y, z = points(name)
+    step = 1e-5
+    slopes = [make(name).value_and_slope(y, z + d)[1] for d in (step, -step)]
+    want = np.maximum((slopes[0] - slopes[1]) / (2 * step), 0.0)
+    np.testing.assert_array_equal(make(name).second_derivative(y, z, 0.0, step), want)
+    if make(name).quadratic:
+        np.testing.assert_allclose(want, 1.0, rtol=1e-8)
+    with pytest.raises(ValueError, match="same size"):
+        make(name).second_derivative(y[:-1], z, 0.0, step)
+
+
+def test_outputs_have_each_their_own_target_and_width():
+    rng = np.random.default_rng(0)
+    label, z = rng.integers(5, size=30), rng.normal(size=(30, 3))
+    classes, widths = np.array([4, 0, 2]), np.array([0.1, 1.0, 3.0])
+    hinge, index = make("hinge"), label[:, None].astype(float)
+    got = loss_totals(Outputs(hinge, classes, widths), index, None, z)
+    plain = loss_totals(Outputs(make("quantile"), None, widths), z - 0.3, None, z)
+    for k in range(3):
+        target = np.where(label == classes[k], 1.0, -1.0)
+        value, _ = hinge.value_and_slope(target, z[:, k], widths[k])
+        assert got[k] == pytest.approx(value.sum())
+        value, _ = make("quantile").value_and_slope(z[:, k] - 0.3, z[:, k], widths[k])
+        assert plain[k] == pytest.approx(value.sum())

@@ -47,19 +47,28 @@ class Auto(Method):
     name = "skgd auto"
     batch_sizes = (1, 32, 200, 1024, ALL)
 
-    def fit(self, data, passes, batch_size):
+    def fit(self, data, passes, batch_size, finish=False):
+        # Epochs by batch size have no finish, which the way to the optimum has.
         return estimator(
-            data, **solver(batch_size), alpha=ALPHA, max_iter=passes, tol=None
+            data,
+            **solver(batch_size),
+            alpha=ALPHA,
+            finish=finish,
+            max_iter=passes,
+            tol=None,
         ).fit(data.X, data.y)
+
+    def few_epochs(self):
+        return {"skgd auto": dict(finish=True)}
 
     def fit_default(self, data):
         return estimator(data).fit(data.X, data.y)
 
     def settings(self, data):
         return {
-            "skgd minibatch": [dict(batch_size="auto")],
-            "skgd sgd": [dict(batch_size=1)],
-            "skgd batch": [dict(batch_size=ALL)],
+            "skgd minibatch": [dict(batch_size="auto", finish=True)],
+            "skgd sgd": [dict(batch_size=1, finish=True)],
+            "skgd batch": [dict(batch_size=ALL, finish=True)],
         }
 
 

@@ -1,0 +1,192 @@
+"""What a fit that did not end at the optimum warns of, and what to do about it."""
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skgd import _penalties, _step_size
+from skgd._kernels import second_moments
+
+OUT_OF_EPOCHS = (
+    "Maximum number of iteration reached before convergence. Consider increasing "
+    "max_iter to improve the fit."
+)
+SMALL = 10.0  # times smaller than a stable step is too small, if it shows
+EPOCHS = 6  # the last ones, or a fifth of all, of which the pace is taken
+STILL = 1e-3  # of what was gained: an epoch that gains more was not to be the last
+ROWS = 1000  # rows that the slowest direction is taken from,
+FEATURES = 300  # if there are no more features
+NATS = 5.0  # how far errors are to fall: to less than a hundredth
+RULED = 0.9  # share of the gain in loss that a penalty may take away
+
+
+def complaint(outcome, problem, X, rng, *, tol, eta0, batch_size, learning_rate):
+    """The warning of a fit, or None.
+
+    `eta0` is the first step of textbook gradient descent, None for automatic steps.
+    """
+    message = _of_training(
+        outcome, problem, X, rng, tol, eta0, batch_size, learning_rate
+    )
+    if message:
+        return ConvergenceWarning(message)
+    if eta0 is None and (message := _of_penalty(outcome, problem)):
+        return UserWarning(message)
+    return None
+
+
+def _of_training(outcome, problem, X, rng, tol, eta0, batch_size, learning_rate):
+    reason, n_epochs = outcome.reason, len(outcome.history)
+    if reason == "interrupted":
+        return (
+            f"Training interrupted by user after {n_epochs} epochs. "
+            "The model so far is kept."
+        )
+    if eta0 is None:
+        return _of_automatic(outcome, problem, tol)
+    last = outcome.history[-1]["objective"]
+    step = _Step(problem, X, rng, eta0, batch_size, learning_rate)
+    if reason == "diverged":
+        return (
+            f"Gradient descent diverged: after {n_epochs} epochs, the objective is "
+            f"{last:.3g}. The best coefficients seen are kept. {step.advice()}"
+        )
+    if problem.loss.degenerate:
+        return OUT_OF_EPOCHS if reason == "max_iter" and tol is not None else None
+    constant = problem.constant_objective()
+    reference = max(constant, problem.zero_objective())
+    pace, gain = _pace(outcome.history, reference)
+    message = ""
+    if reason == "max_iter" and tol is not None and pace > STILL * gain:
+        message = OUT_OF_EPOCHS + " "
+    if tol is not None and step.is_too_small(pace, SMALL * tol * gain):
+        message += step.advice()
+    elif n_epochs > 1 and outcome.objective > constant * (1.0 + 1e-9):
+        message += (
+            f"The objective ended at {outcome.objective:.3g}, above that of the best "
+            f"constant model, {constant:.3g}. {step.advice()}"
+        )
+    return message.strip() or None
+
+
+def _pace(history, reference):
+    """What the last epochs gained each, and what was gained at most."""
+    objectives = [record["objective"] for record in history]
+    recent = objectives[-max(EPOCHS, len(objectives) // 5) :]
+    pace = (recent[0] - recent[-1]) / max(len(recent) - 1, 1)
+    return pace, reference - min(objectives)
+
+
+def _of_automatic(outcome, problem, tol):
+    if outcome.reason == "diverged":
+        return "Training diverged. The model is as it was before."
+    if outcome.reason in ("max_iter", "stalled") and tol is not None:
+        left = ""
+        if np.isfinite(outcome.gap):
+            left = (
+                f" About {outcome.gap:.1g} of the gain on the best constant model is "
+                f"left, where tol={tol:g} was asked for."
+            )
+        if outcome.reason == "max_iter":
+            return OUT_OF_EPOCHS + left
+        return (
+            "Training stalled: in the precision of numbers, no step lowers the "
+            f"objective any more.{left} Consider a larger tol, fewer nearly equal "
+            "features, or a larger alpha."
+        )
+    return None
+
+
+def _of_penalty(outcome, problem):
+    """Of a loss with bounded slopes, whose penalty may take all of the gain."""
+    loss = problem.loss
+    if not loss.bounded_residuals or outcome.reason != "converged":
+        return None
+    coef, _ = outcome.state.result()
+    penalty = _penalties.value(coef, problem.l1, problem.l2)
+    # What the loss would gain, were it linear in W; where it is, the penalty rules.
+    slope = _penalties.value(coef, problem.l1, 2.0 * problem.l2)
+    constant = problem.constant_objective()
+    gained = constant - (outcome.objective - penalty)
+    if not (gained > 1e-6 * constant and slope > RULED * gained):
+        return None
+    return (
+        f"The penalty takes {slope / gained:.0%} of what the features could gain: "
+        "alpha is large for targets of this spread, since the slopes of this loss are "
+        "bounded whatever the units of y. Scale y, or decrease alpha."
+    )
+
+
+class _Step:
+    """A step size of the user's, next to one that would be stable."""
+
+    def __init__(self, problem, X, rng, eta0, batch_size, learning_rate):
+        self.problem, self.X, self.rng = problem, X, rng
+        self.eta0, self.batch_size, self.learning_rate = eta0, batch_size, learning_rate
+        self._stable = None
+
+    @property
+    def stable(self):
+        if self._stable is None:
+            self._stable = _step_size.stable_step(
+                self.problem, self.X, self.batch_size, self.rng
+            )
+        return self._stable
+
+    def is_too_small(self, pace, enough):
+        """Whether stable steps would gain enough: more than small ones at this pace.
+
+        Where noise does not rule, an epoch gains as much as its steps are long.
+        """
+        if not pace > 0.0 or self.stable <= SMALL * self.eta0:
+            return False
+        return pace * self.stable / self.eta0 > enough
+
+    def advice(self):
+        if self.learning_rate == "optimal":
+            return (
+                "learning_rate='optimal' takes its steps from alpha alone. Set "
+                "learning_rate='auto' with eta0='auto', scale the features, or "
+                "increase alpha."
+            )
+        first = (
+            "eta0='auto'"
+            if self.learning_rate == "auto"
+            else "eta0='auto' with learning_rate='auto'"
+        )
+        ratio = self.stable / self.eta0
+        if ratio > SMALL:
+            size = f"about {ratio:.2g} times smaller than a stable step"
+        elif ratio < 1.0:
+            size = "too large for these data"
+        else:
+            size = None
+        said = f"eta0={self.eta0:.3g} is {size}. " if size else ""
+        return (
+            f"{said}Set {first}, or scale the features, or set "
+            f"eta0={self.stable:.3g} or less, which should be stable{self.cost()}."
+        )
+
+    def cost(self):
+        """How many epochs a stable step may take, by the slowest direction."""
+        problem, n = self.problem, self.problem.n_rows
+        p = problem.X.n_features
+        if p > FEATURES:
+            return " but may be slow"
+        rows, y, weight = problem.visits()
+        chosen = slice(None)
+        if n > ROWS:
+            chosen = np.sort(self.rng.choice(n, ROWS, replace=False))
+        rows = rows[chosen]
+        with np.errstate(all="ignore"):
+            H = second_moments(
+                problem.X, rows, None if weight is None else weight[chosen],
+                np.zeros(p), np.ones(p), problem.fit_intercept,
+            ) / len(rows)  # fmt: skip
+            H *= problem.loss.curvature(y, weight)
+        if not np.isfinite(H).all():
+            return " but may be slow"
+        values = np.linalg.eigvalsh(H)
+        slowest = values[values > 1e-12 * values[-1]].min(initial=np.inf) + problem.l2
+        n_updates = -(-n // self.batch_size)
+        epochs = NATS / (self.stable * slowest * n_updates)
+        return f" but slow: about {epochs:.1g} epochs" if epochs > 100.0 else ""

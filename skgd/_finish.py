@@ -1,0 +1,304 @@
+"""The finish of a default fit: a quasi-Newton method on all rows.
+
+Design
+------
+An epoch is one pass over the rows: every output that is not done yet names a point, and
+the objective and its gradient there are what the pass finds out.
+
+- `Finish` makes the passes, and is what `train` knows.
+- `Descent` is the method of one output, or of all where the loss couples them.
+- Where features are few for the rows, its steps are those of Newton's method by the
+  curvature of a sample of rows (`Sample`), and L-BFGS's in between; with L1, those of a
+  proximal Newton method. Elsewhere it is L-BFGS in standardised features.
+
+Losses with kinks: the method of multipliers (Rockafellar, "Augmented Lagrangians and
+applications of the proximal point algorithm in convex programming", Math. Oper. Res. 1,
+1976). With z = Xw + b and multipliers m, one for each prediction, the augmented
+Lagrangian
+
+    A(w) = (1/n) sum_i s_i [ e_d(z_i + d m_i) - d m_i^2 / 2 ] + penalty
+
+where e_d is the Moreau envelope of the loss, of width d, is smooth and never above the
+objective F, whatever m. With A* its minimum, F - F* <= (F - A) + (A - A*): the first
+term is known, the second is that of a smooth problem. Once A is nearly minimised, m
+becomes the slopes of e_d, and so on.
+"""
+
+import numpy as np
+
+from skgd import _penalties
+from skgd._descent import Descent, Orthant, Proximal, least_norm
+from skgd._kernels import loss_gradient, predictions_at
+from skgd._losses import OneVsRest, Outputs
+from skgd._quasi_newton import inner
+
+PAIRS = 40  # moves remembered; 20: the ninth decile of kinked losses is 387, not 215
+PAIR_VALUES = 250_000  # numbers that those of all outputs may be in any case,
+PAIR_SHARE = 0.1  # or this share of those of X; fewer moves are remembered if need be
+MANY = 20  # times as many rows as those of the sample are looked at, if few are curved
+
+
+def next_or_none(generator, answer):
+    try:
+        return generator.send(answer)
+    except StopIteration:
+        return None
+
+
+class Finish:
+    """Passes over all rows, each shared by the outputs that are not done.
+
+    Parameters
+    ----------
+    problem : Problem
+    measured : Measured
+    sample : Sample or None
+    tol : float or None
+        An output is done when its gap is no more.
+    dtype : dtype
+        That of X.
+    """
+
+    name = "quasi-newton"
+
+    def __init__(self, problem, measured, sample, tol, dtype):
+        self.problem, self.measured, self.sample, self.tol = (
+            problem, measured, sample, tol
+        )  # fmt: skip
+        self.batch_size = problem.n_rows
+        self.dtype = dtype
+        self.eta0 = 1.0 / (measured.curvature * measured.smoothness)
+        self.descents = None
+        loss = problem.loss
+        self.by_class = isinstance(loss, OneVsRest)
+        self.single = loss.loss if self.by_class else loss  # the loss of one output
+
+    # --------------------------------------------------------------------- beginning
+
+    def start(self, state):
+        """Set out from the result so far, or from the best constant model."""
+        problem, loss, K = self.problem, self.problem.loss, self.problem.n_outputs
+        constant = problem.constant()
+        together = loss.coupled or K == 1
+        groups = [slice(0, K)] if together else [slice(k, k + 1) for k in range(K)]
+        mean, second = self.measured.about(problem.fit_intercept, self.dtype)
+        values = K * (problem.X.n_features + 1)
+        stored = problem.n_rows * problem.X.mean_stored
+        n_pairs = int(max(PAIR_VALUES, PAIR_SHARE * stored) / (2 * values))
+        n_pairs = max(1, min(PAIRS, n_pairs))
+        coef, intercept = state.result()
+        self.coef, self.intercept = coef.copy("A"), intercept.copy()
+        self.offset = self.z = None
+        if loss.kinked:
+            self.offset, self.z = np.zeros((2, problem.n_rows, K))
+        n_coupled = K if loss.coupled else 1
+        kind = Descent
+        if problem.l1:
+            few = self.sample is not None and self.sample.serves(n_coupled)
+            kind = Proximal if few else Orthant
+        self.mean, self.descents = mean, []
+        for outputs in groups:
+            curvature = self.measured.curvature
+            if not (together or self.by_class):
+                curvature = loss.curvature(problem.y[:, outputs], problem.weight)
+            reference = float(problem.constant_totals[outputs].sum())
+            descent = kind(self, outputs, reference, curvature, second, n_pairs)
+            starts = [(coef[outputs], intercept[outputs])]
+            if coef[outputs].any() or (intercept[outputs] != constant[outputs]).any():
+                starts.append((np.zeros_like(coef[outputs]), constant[outputs]))
+            descent.trials = descent.run(starts)
+            descent.wanted = next(descent.trials)
+            self.descents.append(descent)
+        self._select()
+
+    # -------------------------------------------------------------------------- a pass
+
+    def _select(self):
+        """Take the outputs that are not done into the passes to come."""
+        self.open = [d for d in self.descents if d.ended is None]
+        if not self.open:
+            return
+        loss, y = self.problem.loss, self.problem.y
+        outputs = np.concatenate(
+            [np.arange(d.outputs.start, d.outputs.stop) for d in self.open]
+        )
+        self.y = y
+        classes = outputs if self.by_class else None
+        if len(outputs) < self.problem.n_outputs or loss.kinked:
+            if not self.by_class and len(outputs) < y.shape[1]:
+                self.y = np.ascontiguousarray(y[:, outputs])
+            if self.by_class:
+                loss = Outputs(self.single, classes)
+        self.exact = None
+        if loss.kinked:
+            self.exact = loss
+            self.widths = np.array([d.width for d in self.open])
+            loss = Outputs(self.single, classes, self.widths)
+            if len(outputs) < self.offset.shape[1]:
+                kept = [d.own.start for d in self.open]
+                self.offset = np.ascontiguousarray(self.offset[:, kept])
+                self.z = np.ascontiguousarray(self.z[:, kept])
+        self.loss = loss
+        self.intercepts = np.empty(len(outputs))
+        start = 0
+        for d in self.open:
+            size = d.outputs.stop - d.outputs.start
+            d.own = slice(start, start + size)  # of the outputs in a pass
+            start += size
+
+    def epoch(self, problem, state, visits, objectives=None):
+        """Make a pass. Returns its record."""
+        if self.descents is None:
+            self.start(state)
+            state.average = 0
+        if self.open:
+            self.evaluate()
+        objective = self.best_objective()
+        state.coef[:], state.intercept[:] = self.coef, self.intercept
+        state.t += 1
+        if objectives is not None:
+            objectives[:] = objective
+        return {
+            "objective": objective,
+            "method": self.name,
+            "eta": np.nan,
+            "gap": self.gap(),
+            "gradient_norm": float(np.sqrt(sum(d.best_norm**2 for d in self.descents))),
+        }
+
+    def evaluate(self):
+        """Find the objective and its gradient where the open descents want to know."""
+        problem, n = self.problem, self.problem.n_rows
+        coef = np.empty(
+            (len(self.intercepts), problem.X.n_features), order=problem.X.order
+        )
+        for d in self.open:
+            coef[d.own], self.intercepts[d.own] = d.coordinates.coefs(d.wanted)
+        rows, _, weight = problem.visits()
+        totals, gradient, slope, exacts = loss_gradient(
+            problem.X, rows, self.y, weight, self.loss, coef, self.intercepts,
+            self.offset, self.z, self.exact,
+        )  # fmt: skip
+        gradient *= 1.0 / n
+        if problem.l2:
+            gradient += problem.l2 * coef
+        slope *= problem.fit_intercept / n
+        centred = np.empty((len(coef), problem.X.n_features + 1))
+        np.subtract(gradient, slope[:, None] * self.mean, out=centred[:, :-1])
+        centred[:, -1] = slope
+        for d in self.open:
+            own = d.own
+            point = coef[own], self.intercepts[own].copy()
+            penalty = _penalties.value(point[0], problem.l1, problem.l2)
+            value = totals[own].sum() / n + penalty - d.constant
+            exact = exacts[own].sum() / n + penalty
+            if exact < d.best_exact:
+                d.best_exact = exact
+                self.coef[d.outputs], self.intercept[d.outputs] = point
+                d.best_norm = np.nan
+                if not d.kinked:
+                    g = gradient[own]
+                    if problem.l1:
+                        g = least_norm(point[0], g, problem.l1)
+                    d.best_norm = np.sqrt(np.vdot(g, g) + inner(slope[own], slope[own]))
+            d.answer = value, exact, centred[own], point
+        for d in self.open:
+            d.wanted = next_or_none(d.trials, d.answer)
+        if any(d.ended for d in self.open):
+            self._select()
+
+    def targets(self, descent, y):
+        """Those of a descent of one output, (n, 1)."""
+        if self.by_class:
+            return np.where(y[:, :1] == descent.outputs.start, 1.0, -1.0)
+        return y[:, descent.outputs]
+
+    def move_multipliers(self, descent, width):
+        """Set the multipliers of an output to its slopes, and its width.
+
+        Returns the mean of s d m^2 / 2. What is kept of a multiplier m is d m, which is
+        added to the prediction.
+        """
+        own, weight = descent.own, self.problem.weight
+        y = self.targets(descent, self.problem.y)
+        _, m = self.single.value_and_slope(y, self.z[:, own], descent.width)
+        descent.width = self.widths[own] = width
+        self.offset[:, own] = width * m
+        squares = (m * self.offset[:, own])[:, 0]
+        if weight is not None:
+            squares *= weight
+        return 0.5 * float(squares.sum()) / self.problem.n_rows
+
+    def curvature(self, descent):
+        """The second derivative of A where a descent stands, by the sample."""
+        problem, sample = self.problem, self.sample
+        # Products for each value that a pass takes one of.
+        self.n_products = len(sample.rows) * len(sample.moments) / problem.n_rows
+        if problem.loss.quadratic:
+            return sample.moments
+        y, rows, weight = sample.y, sample.rows, sample.weight
+        coef, intercept = descent.point
+        if descent.kinked and descent.accepted is descent.answer:
+            # Few rows are curved, so that many are looked at.
+            rows, y, weight = problem.visits()
+            every = -(-len(rows) // (MANY * sample.size(problem)))
+            rows, y, z = rows[::every], y[::every], self.z[::every, descent.own]
+            weight = None if weight is None else weight[::every]
+        else:
+            coef = np.array(coef, order=problem.X.order)
+            z = predictions_at(problem.X, rows, coef, intercept)
+            if descent.kinked:
+                z += self.offset[sample.chosen, descent.own]
+        if problem.loss.coupled:
+            return self.softmax_curvature(z)
+        y, step = self.targets(descent, y), 1e-4 * (descent.width or 1.0)
+        h = self.single.second_derivative(y, z, descent.width, step)[:, 0]
+        if weight is not None:
+            h *= weight
+        scale = 1.0 / len(h)
+        if descent.kinked:
+            curved = np.flatnonzero(h)
+            every = -(-len(curved) // sample.size(problem)) or 1
+            curved = curved[::every]
+            rows, h, scale = rows[curved], h[curved], scale * every
+        self.n_products = len(rows) * len(sample.moments) / problem.n_rows
+        return scale * sample.products(rows, h)
+
+    def softmax_curvature(self, z):
+        sample, n_outputs, size = self.sample, z.shape[1], len(self.sample.moments)
+        weight = np.ones(len(z)) if sample.weight is None else sample.weight
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        self.n_products *= n_outputs * (n_outputs + 1) / 2
+        H = np.zeros((n_outputs, size, n_outputs, size))
+        for i in range(n_outputs):
+            for j in range(i + 1):
+                h = weight * p[:, i] * ((i == j) - p[:, j])
+                H[i, :, j] = H[j, :, i] = sample.products(sample.rows, h) / len(z)
+        return H.reshape(n_outputs * size, n_outputs * size)
+
+    # --------------------------------------------------------------------------- ending
+
+    def has_stepped(self):
+        """Whether each output made a step, or had none to make."""
+        descents = self.descents or []
+        return bool(descents) and all(len(d.lowest) > 1 or d.ended for d in descents)
+
+    def gap(self):
+        """The largest gap of the outputs."""
+        return float(max(d.gap for d in self.descents))
+
+    def final_gap(self):
+        for d in self.descents:
+            d.final_look()
+        return self.gap()
+
+    def best_objective(self):
+        return float(sum(d.best_exact for d in self.descents))
+
+    def ending(self):
+        """Why there is nothing left to do; None if there is."""
+        reasons = {d.ended for d in self.descents}
+        if None in reasons:
+            return None
+        return "stalled" if "stalled" in reasons else "converged"
