@@ -12,6 +12,8 @@ OUT_OF_EPOCHS = (
 )
 SMALL = 10.0  # times smaller than a stable step is too small, if it shows
 EPOCHS = 6  # the last ones, or a fifth of all, of which the pace is taken
+FAR = 2.0  # times the start: an epoch above it had steps that were too large
+ROUNDING = 1e-10  # no more than this can be told from nothing
 STILL = 1e-3  # of what was gained: an epoch that gains more was not to be the last
 ROWS = 1000  # rows that the slowest direction is taken from,
 FEATURES = 300  # if there are no more features
@@ -19,7 +21,9 @@ NATS = 5.0  # how far errors are to fall: to less than a hundredth
 RULED = 0.9  # share of the gain in loss that a penalty may take away
 
 
-def complaint(outcome, problem, X, rng, *, tol, eta0, batch_size, learning_rate):
+def complaint(
+    outcome, problem, X, rng, *, tol, eta0, batch_size, learning_rate, regression
+):
     """The warning of a fit, or None.
 
     `eta0` is the first step of textbook gradient descent, None for automatic steps.
@@ -29,7 +33,7 @@ def complaint(outcome, problem, X, rng, *, tol, eta0, batch_size, learning_rate)
     )
     if message:
         return ConvergenceWarning(message)
-    if eta0 is None and (message := _of_penalty(outcome, problem)):
+    if eta0 is None and regression and (message := _of_penalty(outcome, problem)):
         return UserWarning(message)
     return None
 
@@ -58,7 +62,10 @@ def _of_training(outcome, problem, X, rng, tol, eta0, batch_size, learning_rate)
     message = ""
     if reason == "max_iter" and tol is not None and pace > STILL * gain:
         message = OUT_OF_EPOCHS + " "
-    if tol is not None and step.is_too_small(pace, SMALL * tol * gain):
+    if tol is not None and (
+        step.is_too_small(pace, SMALL * tol * gain)
+        or step.is_too_large(outcome.history, reference)
+    ):
         message += step.advice()
     elif n_epochs > 1 and outcome.objective > constant * (1.0 + 1e-9):
         message += (
@@ -79,6 +86,8 @@ def _pace(history, reference):
 def _of_automatic(outcome, problem, tol):
     if outcome.reason == "diverged":
         return "Training diverged. The model is as it was before."
+    if outcome.gap <= ROUNDING and outcome.reason == "stalled":
+        return None
     if outcome.reason in ("max_iter", "stalled") and tol is not None:
         left = ""
         if np.isfinite(outcome.gap):
@@ -131,6 +140,11 @@ class _Step:
                 self.problem, self.X, self.batch_size, self.rng
             )
         return self._stable
+
+    def is_too_large(self, history, reference):
+        """Whether an epoch was far above the start."""
+        worst = max(record["objective"] for record in history)
+        return worst > FAR * reference and self.stable < self.eta0
 
     def is_too_small(self, pace, enough):
         """Whether stable steps would gain enough: more than small ones at this pace.

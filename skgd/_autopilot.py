@@ -44,32 +44,6 @@ class Measured:
     squared_weight: float = 1.0
     curvature: float = 1.0
     smoothness: float = 1.0
-    n_rows: int = 0
-
-    def merged(self, new):
-        """These and new statistics together (Chan, Golub and LeVeque, 1979, eq. 2.1).
-
-        Means of all rows; the bounds of curvature are averaged, so that one bad batch
-        of rows does not rule for good.
-        """
-        total = self.weight + new.weight
-        share = new.weight / total
-        difference = new.mean - self.mean
-
-        def mixed(old, new):
-            return old + share * (new - old)
-
-        return Measured(
-            weight=total,
-            mean=self.mean + share * difference,
-            variance=mixed(self.variance, new.variance)
-            + share * (1.0 - share) * difference**2,
-            stored=mixed(self.stored, new.stored),
-            squared_weight=mixed(self.squared_weight, new.squared_weight),
-            curvature=mixed(self.curvature, new.curvature),
-            smoothness=mixed(self.smoothness, new.smoothness),
-            n_rows=self.n_rows + new.n_rows,
-        )
 
     def about(self, centred, dtype):
         """Origin of the features, and their mean squares about it; 0 if too small.
@@ -105,8 +79,8 @@ class Metric:
         return coef, centred - coef @ self.mean
 
 
-def measure(problem, X, rng, before=None, sample=None):
-    """Statistics of the training rows, merged with those from `before`, and a metric.
+def measure(problem, X, rng, sample):
+    """Statistics of the training rows, and a metric.
 
     `sample(measured)` returns rows that say more of them, or None; see `Sample`.
 
@@ -122,10 +96,8 @@ def measure(problem, X, rng, before=None, sample=None):
         measured = Measured(*feature_moments(problem.X, rows, weight))
         measured.squared_weight = 1.0 if weight is None else float(np.mean(weight**2))
         measured.curvature = problem.loss.curvature(y, weight)
-        measured.n_rows = len(rows)
-        sample = None if sample is None else sample(measured)
-        so_far = measured if before is None else before.merged(measured)
-        metric = _metric(problem, so_far, X.dtype)
+        sample = sample(measured)
+        metric = _metric(problem, measured, X.dtype)
         if sample is not None and not problem.X.sparse:
             smoothness = sample.largest_eigenvalue(metric.scale, rng)
         else:
@@ -135,7 +107,7 @@ def measure(problem, X, rng, before=None, sample=None):
     if not np.isfinite(smoothness):
         smoothness = metric.norm
     measured.smoothness = smoothness or 1.0  # nothing moves: any step will do
-    return measured if before is None else before.merged(measured), metric, sample
+    return measured, metric, sample
 
 
 def _metric(problem, measured, dtype):
@@ -395,37 +367,3 @@ class Stochastic:
         order = "F" if state.coef.flags.f_contiguous else "C"
         state.average_coef = np.array(coef, order=order)
         state.average_intercept = intercept
-
-
-class Streaming(Stochastic):
-    """`Stochastic` for `partial_fit`, whose calls bring rows that weren't seen before.
-
-    There are rows to come without end, so that steps go on falling.
-    """
-
-    def __init__(self, problem, state, metric, measured, batch_size, factor):
-        super().__init__(problem, state, metric, measured, "minibatch", batch_size)
-        self.noise_share = 1.0 / batch_size
-        self.rows_seen = measured.n_rows - problem.n_rows
-        self.factor = factor
-
-    def n_shuffled(self, max_iter):
-        return max_iter
-
-    def evaluated(self, state):
-        return state
-
-    def to_gain(self, objective):
-        return objective
-
-    def ending(self):
-        return None
-
-    def begins_anew(self):
-        return False
-
-    def set_result(self, problem, state, start, average):
-        """Set the result: the average over rows, the k-th of which weighs k^3."""
-        share = 1.0 - (1.0 - problem.n_rows / self.rows_seen) ** 4
-        before = self.metric.point(*start.result())
-        super().set_result(problem, state, start, before + share * (average - before))

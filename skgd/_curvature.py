@@ -14,7 +14,9 @@ SAMPLE, ROWS_A_FEATURE = 5000, 10
 SKEWED, FEW = 0.7, 60
 COST = 300.0  # products, in those of a pass; p of 100 to 300: 31 epochs without, 8
 COUPLED = 300  # coefficients of a softmax whose curvature is made as a whole, at most
-RIDGE = 1e-12  # of the mean curvature; 1e-8 hides what is left of lognormal(0, 4)
+RIDGE = (
+    1e-12  # of the bound of the curvature; 1e-8 hides what is left of lognormal(0, 4)
+)
 
 
 class Sample:
@@ -77,11 +79,14 @@ class Sample:
         start = rng.standard_normal(len(ratio))
         return largest_eigenvalue(self.moments, ratio, start)
 
-    def regular(self, curvature):
-        """The curvature with that of the penalty, and a ridge."""
+    def regular(self, curvature, bound):
+        """The curvature with that of the penalty, and a ridge.
+
+        `bound` is that of the curvature of the loss.
+        """
         matrix = curvature.copy()
         diagonal = matrix.reshape(-1)[:: len(matrix) + 1]
-        ridge = RIDGE * max(float(diagonal.sum()) / len(matrix), 1e-300)
+        ridge = max(RIDGE * bound, 1e-300)
         diagonal.reshape(-1, len(self.penalty))[:] += self.penalty + ridge
         return matrix
 

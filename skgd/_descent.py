@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrs, dtrtrs
 
 from skgd import _penalties
-from skgd._curvature import Coordinates, cholesky, reciprocal
+from skgd._curvature import RIDGE, SAMPLE, Coordinates, cholesky, reciprocal
 from skgd._quasi_newton import Pairs, inner, quadratic_with_l1
 
 # Constants, with what they were chosen by: medians and ninth deciles of epochs over 120
@@ -23,6 +23,7 @@ WIDTHS, FALL, INNER_NEWTON = (1.0, 1e-2), 0.5, 3e-3
 DAMPING, LEAST_DAMPING = 1e-3, 1e-6  # of the curvature of an envelope, in its bound
 NEWTON = 2.0  # times Newton's decrement may be left; 1: only 96.5 % are within tol
 PRODUCTS_OF_A_PASS = 30.0  # that take as long, for each value that a pass reads
+PRODUCTS, LAST, ADDED = 200, 10, 0.05  # see `Descent.decrement_by_products`
 WAIT = 3  # epochs between two looks at the curvature, or a third of all
 SHARE, LEFT, SHORTEST = 0.8, 20.0, 4  # see `Descent.likely`
 SURE = 1e4
@@ -62,7 +63,8 @@ class Descent:
             widths = WIDTHS if self.newton else (WIDTH, WIDTH)
             self.width, self.least_width = (width / curvature for width in widths)
             self.curvature = finish.single.envelope_curvature(self.width)
-        self.damping = DAMPING if self.kinked else 0.0
+        jumps = self.kinked or finish.single.curvature_jumps
+        self.damping = DAMPING if jumps else 0.0
         self.next_curvature, self.local, self.local_at = 0, None, None
         self.longest = 1.0 / (curvature * finish.measured.smoothness)
         self.first = 1.0 / (self.curvature * finish.measured.smoothness)
@@ -97,7 +99,7 @@ class Descent:
 
     def go_on_by(self, curvature):
         """Start from this curvature, and forget the moves."""
-        factor = cholesky(self.finish.sample.regular(curvature))
+        factor = cholesky(self.finish.sample.regular(curvature, self.curvature))
         if factor is not None:
             self.factor = factor
 
@@ -162,7 +164,7 @@ class Descent:
             if self.newton and len(self.lowest) > self.next_curvature:
                 self.take_curvature()
             self.propose()
-            self.gap = max(self.left(), 0.0) / self.gain()
+            self.gap = self.share(self.left())
             if self.finish.tol is not None and self.gap <= self.finish.tol:
                 self.ended = "converged"
                 return
@@ -173,7 +175,7 @@ class Descent:
             elif not moved:
                 # No step lowers A in the precision of numbers.
                 above = self.best_exact - self.value
-                self.gap = max(above, self.expected[-1]) / self.gain()
+                self.gap = self.share(max(above, self.expected[-1]))
                 self.final_look()
                 self.ended = "stalled"
                 if self.gap <= (self.finish.tol or 0.0):
@@ -192,6 +194,11 @@ class Descent:
         """F_const - F, which a tolerance is a fraction of."""
         # Gains of less than a millionth of the objective are not looked for.
         return max(self.reference - self.best_exact, 1e-6 * self.reference, 1e-300)
+
+    def share(self, left):
+        """(F - F*) / (F_const - F*), where this is left."""
+        left = max(left, 0.0)
+        return left / (left + self.gain()) if np.isfinite(left) else 1.0
 
     def is_inner_done(self):
         above = self.exact - self.value
@@ -250,8 +257,9 @@ class Descent:
                 return (yield from self.step())
             self.expected.append(max(-0.5 * slope, 0.0))
             return False
-        self.damping *= 0.2 if t == 1.0 else 4.0
-        self.damping = min(max(self.damping, LEAST_DAMPING), 1.0)
+        if self.damping:
+            self.damping *= 0.2 if t == 1.0 else 4.0
+            self.damping = min(max(self.damping, LEAST_DAMPING), 1.0)
         u, gradient = self.u, self.gradient
         self.accept(*found)
         s, y = self.u - u, self.gradient - gradient
@@ -314,7 +322,7 @@ class Descent:
     def final_look(self):
         """Say once more what is left, where training ends for another reason."""
         if self.lowest and self.ended is None and self.can_look():
-            self.gap = min(self.look(), self.best_exact) / self.gain()
+            self.gap = self.share(min(self.look(), self.best_exact))
 
     def likely(self):
         """What is left as far as the way so far tells.
@@ -344,26 +352,64 @@ class Descent:
         return inner(w, w) / (2.0 * l2) + inverse * inner(b, b)
 
     def can_look(self):
-        return self.finish.sample is not None and self.finish.sample.serves(len(self.u))
+        sample = self.finish.sample
+        if sample is not None and sample.serves(len(self.u)):
+            return True
+        # Products with the Hessian are passes over the rows.
+        return self.problem.n_rows <= SAMPLE
 
     def decrement(self):
         """Half of Newton's decrement squared: A - A* if A is quadratic."""
         sample = self.finish.sample
         g, free = self.to_fall()
+        if sample is None or not sample.serves(len(self.u)):
+            return self.decrement_by_products(g * self.coordinates.root, free)
         g = (g * np.append(sample.root, 1.0)).ravel()[free]
         if self.local_at is not self.accepted:
             self.local, self.local_at = self.finish.curvature(self), self.accepted
-        factor = cholesky(sample.regular(self.local)[free][:, free])
+        matrix = sample.regular(self.local, self.curvature)
+        factor = cholesky(matrix[free][:, free])
         if factor is None:
             return np.inf
         v = dtrtrs(factor, g, lower=1)[0]
         return 0.5 * inner(v, v)
 
+    def decrement_by_products(self, g, free):
+        """The same by conjugate gradients, in products with the Hessian; or inf.
+
+        Hestenes and Stiefel, "Methods of conjugate gradients for solving linear
+        systems", J. Res. Nat. Bur. Stand. 49, 1952: what a step adds is known. Where
+        the last half of the steps added little, the rest does.
+        """
+        mask = np.zeros(g.size)
+        mask[free] = 1.0
+        mask = mask.reshape(g.shape)
+        r = d = g * mask
+        squares, added = inner(r, r), []
+        for _ in range(PRODUCTS):
+            if squares == 0.0:
+                return 0.5 * sum(added)
+            Hd = self.finish.hessian_times(self, d) * mask
+            self.finish.n_products = PRODUCTS_OF_A_PASS * (len(added) + 1)
+            Hd = Hd + RIDGE * self.curvature * d
+            curvature = inner(d, Hd)
+            if not curvature > 0.0:
+                return np.inf
+            step = squares / curvature
+            added.append(step * squares)
+            r = r - step * Hd
+            before, squares = squares, inner(r, r)
+            d = r + squares / before * d
+            last = max(LAST, len(added) // 2)
+            if sum(added[-last:]) <= ADDED * sum(added[:-last]):
+                return 0.5 * (1.0 + ADDED) * sum(added)
+        return np.inf
+
     def take_curvature(self):
-        """Go on by the curvature at the present point, damped if there are kinks."""
+        """Go on by the curvature at the present point, damped where it jumps."""
         self.local, self.local_at = self.finish.curvature(self), self.accepted
         damped = self.local
-        if self.kinked:
+        if self.damping:
             bound = self.curvature * self.finish.sample.moments
             damped = self.local + self.damping * bound
         self.go_on_by(damped)
@@ -459,6 +505,39 @@ class Matrix:
         self._count += 1
 
 
+def minimise_with_l1(B, g, u, l1):
+    """The v that minimises g'(v - u) + (v - u)'B(v - u)/2 + sum_j l1_j |v_j|.
+
+    Coordinate descent finds the signs; as it is slow where features are nearly equal, a
+    linear system then gives the values, as long as the signs hold.
+    """
+    v = quadratic_with_l1(B, g, u, l1)
+    for _ in range(len(u)):
+        kept = (v != 0.0) | ((l1 == 0.0) & (B.diagonal() > 0.0))
+        slope = g + np.einsum("ij,j->i", B, v - u) + l1 * np.sign(v)
+        factor = cholesky(B[kept][:, kept])
+        if factor is None:
+            break
+        d = np.zeros_like(v)
+        d[kept] = -dpotrs(factor, slope[kept], lower=1)[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            crossing = np.where((l1 > 0.0) & (v * d < 0.0), -v / d, np.inf)
+        first = crossing.min(initial=np.inf)
+        new = v + min(first, 1.0) * d
+        if first < 1.0:
+            new[crossing == first] = 0.0
+        if not np.isfinite(new).all():
+            break
+        v = new
+        if first >= 1.0:
+            # Coefficients of zero may want to move again.
+            slope = g + np.einsum("ij,j->i", B, v - u)
+            if not np.any((v == 0.0) & (np.abs(slope) > l1 * (1.0 + 1e-9) + 1e-300)):
+                break
+            v = quadratic_with_l1(B, g + np.einsum("ij,j->i", B, v - u), v, l1)
+    return v
+
+
 class Proximal(Orthant):
     """L-BFGS's place with L1 where features are few: the Hessian is kept as a matrix.
 
@@ -474,17 +553,17 @@ class Proximal(Orthant):
         moments = self.curvature * self.finish.sample.moments
         return Matrix(
             self.finish.sample.regular(
-                np.kron(np.eye(dimension // len(moments)), moments)
+                np.kron(np.eye(dimension // len(moments)), moments), self.curvature
             )
         )
 
     def go_on_by(self, curvature):
-        self.memory.start = self.finish.sample.regular(curvature)
+        self.memory.start = self.finish.sample.regular(curvature, self.curvature)
 
     def propose(self):
         l1 = np.tile(self.thresholds(), len(self.u))
         u, g = self.u.ravel(), self.gradient.ravel()
-        new = quadratic_with_l1(self.memory.matrix, g, u, l1)
+        new = minimise_with_l1(self.memory.matrix, g, u, l1)
         self.target = new.reshape(self.u.shape)
         self.d = self.target - self.u
         self.slope = inner(g, new - u) + inner(l1, np.abs(new) - np.abs(u))

@@ -4,12 +4,15 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
 from copy import copy
+from inspect import signature
 from numbers import Integral, Real
+from time import perf_counter
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
 from sklearn.metrics import (
     accuracy_score,
@@ -35,7 +38,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skgd import _advice, _autopilot, _penalties, _solvers, _step_size
+from skgd import _advice, _autopilot, _penalties, _solvers, _step_size, _stream
 from skgd._callbacks import CallbackSupportMixin, FitTasks
 from skgd._curvature import Sample
 from skgd._finish import Finish
@@ -49,6 +52,11 @@ from skgd._losses import (
 from skgd._training import Problem, State, UpdateRecord, train
 
 DTYPES = [np.float64, np.float32]
+RECORDED_CALLS = 2000  # of partial_fit, before their history is thinned out
+# Newer versions of scikit-learn raise for weights that are all zero, unless told.
+ZEROS_TOO = dict.fromkeys(
+    {"allow_all_zero_weights"} & signature(_check_sample_weight).parameters.keys(), True
+)
 NO_WEIGHT = "Sample weights must contain at least one non-zero number."
 
 # What an averaging estimator keeps to go on from, besides coef_ and intercept_.
@@ -121,6 +129,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         "warm_start": ["boolean"],
         "average": [Interval(Integral, 0, None, closed="left"), "boolean"],
         "finish": ["boolean"],
+        "half_life": [Interval(Real, 0, None, closed="neither"), None],
         "record": [StrOptions({"epoch", "update"})],
     }
 
@@ -153,6 +162,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         warm_start,
         average,
         finish,
+        half_life,
         record,
     ):
         self.loss = loss
@@ -178,6 +188,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         self.warm_start = warm_start
         self.average = average
         self.finish = finish
+        self.half_life = half_life
         self.record = record
 
     # ------------------------------------------------- what the subclasses answer
@@ -318,20 +329,122 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         return problem, X, score
 
     def _partial_fit(self, X, y, sample_weight, first):
-        """One epoch over the rows given; `first` says that there is no state yet."""
-        X, y, sample_weight = self._check_data(X, y, sample_weight, reset=first)
+        """One pass over the rows given; `first` says that there is no model yet."""
+        reset = first or not hasattr(self, "n_features_in_")
+        X, y, sample_weight = self._check_data(X, y, sample_weight, reset, skip=True)
+        weight = self._row_weights(y, sample_weight, balance=False)
+        if weight is not None and not weight.any():
+            return None  # there is nothing to learn from such a chunk
         if isinstance(self, RegressorMixin):
             self._learn_targets(y)
         rows = _positive(sample_weight)
         problem = self._problem(X, y, sample_weight, rows, normalize=False)
+        if self._automatic(problem.loss):
+            return self._learn_stream(problem, X, first)
+        vars(self).pop("_stream", None)
         state = self._start(problem) if first else self._resume(problem)
-        return self._train(problem, state, X, max_iter=1, tol=None, streaming=True)
+        return self._train(problem, state, X, max_iter=1, tol=None, partial=True)
+
+    def _learn_stream(self, problem, X, first):
+        """Learn the rows one by one. Returns what to warn of, or None."""
+        start = perf_counter()
+        if first:
+            self.history_, self.loss_curve_ = {}, []
+            vars(self).pop("update_history_", None)
+            vars(self).pop("_stream", None)
+        state = self._stream_state(problem, X, first)
+        t = 1 if first else getattr(self, "t_", 1)
+        order = None
+        if self.shuffle and problem.n_rows > 1:
+            rng = np.random.default_rng([_seed(self.random_state), t])
+            order = rng.permutation(problem.n_rows)
+        losses = np.empty(problem.n_rows) if self.record == "update" else None
+        penalty = _penalties.value(state["coef"], problem.l1, problem.l2)
+        total = _stream.learn(
+            problem, state, problem.visits(order), self.half_life, losses
+        )
+        coef, intercept = _stream.result(problem, state)
+        largest = float(np.finfo(state["dtype"]).max)
+        if not State(coef, intercept).within(largest):
+            return ConvergenceWarning(
+                "partial_fit met values too large to learn from. The model stays as it "
+                "was."
+            )
+        if losses is not None:
+            updates = UpdateRecord(**getattr(self, "update_history_", {}))
+            updates.add(t, losses + penalty)
+            self.update_history_ = updates.columns()
+        squares = np.maximum(state["squares"], 1e-300) / state["scalars"][_stream.NOW]
+        self.eta0_ = float(np.max(state["distance"] / np.sqrt(squares)))
+        record = {
+            # Of the rows before they are learnt: progressive validation.
+            "objective": total / problem.n_rows + penalty,
+            "method": "stream",
+            "eta": self.eta0_,
+            "n_updates": t - 1 + problem.n_rows,
+            "seconds": perf_counter() - start,
+        }
+        history = getattr(self, "history_", {})
+        _extend(history, [record])
+        _thin(history)
+        self.history_, self.loss_curve_ = history, history["objective"]
+        self.coef_ = self._shape_coef(coef.astype(state["dtype"], order="C"))
+        self.intercept_ = intercept.astype(state["dtype"])
+        self.t_, self.n_iter_, self.batch_size_ = t + problem.n_rows, 1, 1
+        self.objective_, self.gap_ = record["objective"], np.nan
+        self.stop_reason_ = "max_iter"
+        self._stream = state
+        self._streamed = self.coef_, self.intercept_
+        return None
+
+    def _stream_state(self, problem, X, first):
+        """A copy of the state that the last call left, with the user's model in it."""
+        state = getattr(self, "_stream", None)
+        dtype = X.dtype
+        if (
+            state is not None
+            and state["sparse"] == problem.X.sparse
+            and _fits(state, problem)
+        ):
+            state = _stream.copied(state)
+            coef, intercept = getattr(self, "_streamed", (None, None))
+            if coef is self.coef_ and intercept is self.intercept_:
+                return state
+        else:
+            if not first:
+                dtype = np.result_type(self.coef_, np.float32)
+            state = _stream.start(problem, dtype)
+        if not first:
+            shape = (self._n_outputs, problem.X.n_features)
+            coef = _shaped(_dense(self.coef_), shape, "coef_")
+            intercept = _shaped(self.intercept_, shape[:1], "intercept_")
+            kept = getattr(self, "_streamed", None)
+            if kept is None or not (
+                np.array_equal(_dense(kept[0]).reshape(shape), coef)
+                and np.array_equal(kept[1], intercept)
+            ):
+                # The user set other coefficients, or they come from a textbook fit.
+                _stream.go_on_from(state, coef, intercept)
+            elif not state["scalars"][_stream.N_ROWS]:
+                _stream.go_on_from(state, coef, intercept)
+        return state
 
     def _check_parameters(self, partial=False):
         """Raise ValueError where parameters, each valid, do not fit together."""
         if partial:
             # scikit-learn validates the parameters of the first call only.
-            self._validate_params()
+            parameters = {
+                name: value
+                for name, value in vars(self).items()
+                if not (name.startswith("_") or name.endswith("_"))
+            }
+            known = getattr(self, "_valid", {})
+            if not (
+                known.keys() == parameters.keys()
+                and all(known[name] is parameters[name] for name in known)
+            ):
+                self._validate_params()
+                self._valid = parameters
         if partial and self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
         if self.penalty == "elasticnet" and self.l1_ratio is None:
@@ -344,7 +457,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         if self.loss == "cauchy" and self.epsilon == 0:
             raise ValueError("epsilon must be > 0 with loss='cauchy'.")
 
-    def _check_data(self, X, y, sample_weight, reset=True):
+    def _check_data(self, X, y, sample_weight, reset=True, skip=False):
         X, y = validate_data(
             self,
             X,
@@ -355,7 +468,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             multi_output=isinstance(self, RegressorMixin),
             reset=reset,
         )
-        return X, y, _check_weights(sample_weight, X)
+        return X, y, _check_weights(sample_weight, X, skip)
 
     def _learn_targets(self, y):
         """Keep what prediction must know about the targets."""
@@ -457,6 +570,8 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
                 model = copy(self)
                 vars(model).update(self._coefficients(state, X.dtype))
                 value = scorer(model, X_scored, y_val, **scored_with)
+            if np.isnan(value):
+                raise ValueError("The validation score is NaN.")
             return {"validation_score": float(value), "validation_loss": mean_loss}
 
         return rows, score
@@ -507,15 +622,20 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         X = problem.X
         automatic = self._automatic(problem.loss)
         average = 0 if automatic else self._average_from_parameter()
-        resumed = (average or automatic) and hasattr(self, "_average_coef")
+        resumed = average and hasattr(self, "_average_coef")
+        if resumed:
+            # Not if the user set other coefficients.
+            given = _dense(self.coef_).reshape(self._average_coef.shape)
+            kept = self._average_coef.astype(self.coef_.dtype)
+            resumed = self._average_from >= self.t_ or np.array_equal(given, kept)
         coef = self._standard_coef if resumed else _dense(self.coef_)
         intercept = self._standard_intercept if resumed else self.intercept_
         shape = (self._n_outputs, X.n_features)
         state = State(
             np.array(_shaped(coef, shape, "coef_"), order=X.order),
             np.array(_shaped(intercept, shape[:1], "intercept_")),
-            t=self.t_,
-            eta=self._eta,
+            t=getattr(self, "t_", 1),
+            eta=getattr(self, "_eta", 0.0),
         )
         if resumed:
             state.average = self._average_from
@@ -537,7 +657,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         max_iter,
         tol,
         score=None,
-        streaming=False,
+        partial=False,
         tasks=None,
         watch=None,
     ):
@@ -553,8 +673,6 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         arguments = problem, state, X, batch_size, rng
         if not automatic:
             method, eta0 = self._textbook_method(*arguments)
-        elif streaming:
-            method, eta0 = self._streaming_method(*arguments)
         else:
             method, eta0 = self._automatic_method(*arguments)
         updates = None
@@ -578,25 +696,49 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             updates=updates,
             tasks=tasks,
             watch=watch,
-            judge=not streaming,
+            judge=not partial,
         )
-        self._keep(outcome, X.dtype)
+        if X.dtype != np.float64 and not partial:
+            self._round(outcome, problem, X.dtype, tol)
+        # A stream keeps the dtype of its first rows.
+        dtype = getattr(self, "coef_", X).dtype if partial else X.dtype
+        self._keep(outcome, dtype)
+        if partial:
+            _thin(self.history_)
         if updates is not None:
             self.update_history_ = updates.columns()
         self.eta0_ = eta0
         self.batch_size_ = batch_size
-        vars(self).pop("_measured", None)
+        vars(self).pop("_stream", None)
         if automatic:
-            # As a stream goes on from here, steps are those of many epochs.
-            factor = method.factor if streaming else 1.0 / 25.0
-            self._measured = {**vars(method.measured), "factor": factor}
-        if streaming and outcome.reason != "diverged":
+            self._stream = _stream.after_fit(
+                problem, X.dtype, method.measured, *outcome.state.result(), rng
+            )
+            self._streamed = self.coef_, self.intercept_
+        if partial and outcome.reason != "diverged":
             return None
         return _advice.complaint(
             outcome, problem, X, rng,
             tol=tol, eta0=None if automatic else eta0, batch_size=batch_size,
             learning_rate=self.learning_rate,
+            regression=isinstance(self, RegressorMixin),
         )  # fmt: skip
+
+    def _round(self, outcome, problem, dtype, tol):
+        """Judge the coefficients as they are given out, in single precision."""
+        coef, intercept = (
+            array.astype(dtype).astype(np.float64) for array in outcome.state.result()
+        )
+        objective = problem.objective(
+            State(np.array(coef, order=problem.X.order), intercept)
+        )
+        lost = max(objective - outcome.objective, 0.0)
+        outcome.objective = objective
+        if outcome.gap < 1.0:
+            gain = max(problem.constant_objective() - objective, 1e-300)
+            outcome.gap += lost / (lost + gain)
+            if outcome.reason == "converged" and tol is not None and outcome.gap > tol:
+                outcome.reason = "stalled"
 
     def _textbook_method(self, problem, state, X, batch_size, rng):
         """Gradient descent with the user's schedule; and its first step."""
@@ -628,7 +770,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             about = measured.about(problem.fit_intercept, X.dtype)
             return Sample(problem, *about, rng)
 
-        measured, metric, rows = _autopilot.measure(problem, X, rng, sample=sample)
+        measured, metric, rows = _autopilot.measure(problem, X, rng, sample)
         if self.finish:
             finish = Finish(problem, measured, rows, self.tol, X.dtype)
         if not self.finish or batch_size < problem.n_rows:
@@ -637,17 +779,6 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             )
         method = _autopilot.Automatic(problem, measured, stochastic, finish)
         return method, method.now.eta0
-
-    def _streaming_method(self, problem, state, X, batch_size, rng):
-        """Epochs over rows of a stream, and their first step."""
-        memory = dict(getattr(self, "_measured", {}))
-        factor = memory.pop("factor", 1.0)
-        before = _autopilot.Measured(**memory) if memory else None
-        measured, metric, _ = _autopilot.measure(problem, X, rng, before)
-        method = _autopilot.Streaming(
-            problem, state, metric, measured, batch_size, factor
-        )
-        return method, method.eta0
 
     def _keep(self, outcome, dtype):
         """Copy the state and history of training to attributes."""
@@ -700,18 +831,37 @@ def _extend(history, records):
         history.setdefault(key, [np.nan] * n_before).extend(new)
 
 
+def _thin(history):
+    """Keep every other row of a history of too many calls, but the last."""
+    if len(history["objective"]) > RECORDED_CALLS:
+        for column in history.values():
+            del column[:-1:2]
+
+
+def _fits(state, problem):
+    """Whether a stream has what these penalties need."""
+    penalised = problem.X.sparse and (problem.l1 or problem.l2)
+    return (
+        state["coef"].shape == (problem.n_outputs, problem.X.n_features)
+        and bool(state["sign_mean"].size) == bool(problem.l1)
+        and bool(state["seen"].size) == bool(penalised)
+    )
+
+
 def _seed(random_state):
     if isinstance(random_state, Integral):
         return random_state
     return check_random_state(random_state).randint(np.iinfo(np.int32).max)
 
 
-def _check_weights(sample_weight, X):
+def _check_weights(sample_weight, X, skip=False):
     if sample_weight is None:
         return None
-    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    sample_weight = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, **ZEROS_TOO
+    )
     check_non_negative(sample_weight, "`sample_weight`")
-    if not sample_weight.any():
+    if not (skip or sample_weight.any()):
         raise ValueError(NO_WEIGHT)
     return sample_weight
 
@@ -807,7 +957,8 @@ class GDRegressor(RegressorMixin, _BaseGD):
         for `eta0`, another `learning_rate` or finish=False, it ends after
         `n_iter_no_change` epochs none of which lowered the best objective by more than
         the fraction `tol` of what was gained; with early stopping, also once the score
-        has not risen by more than `tol` for as long. None: all epochs are run.
+        has not risen by more than `tol` for as long. None: training ends at `max_iter`,
+        or where no step lowers the objective any more.
 
     shuffle : bool, default=True
         Whether to visit the rows in a new random order each epoch. Solver 'batch'
@@ -859,13 +1010,14 @@ class GDRegressor(RegressorMixin, _BaseGD):
     scoring : str, callable or None, default=None
         The score of early stopping: None for R^2, 'loss' for the mean validation loss
         with its sign changed, or a scorer of scikit-learn, by name or as a callable
-        scorer(estimator, X, y).
+        scorer(estimator, X, y), which is also given sample_weight if rows have weights.
 
     validation_fraction : float, default=0.1
         Part of X set aside for early stopping.
 
     n_iter_no_change : int, default=5
-        Epochs without improvement before training ends. See `tol`.
+        Epochs without improvement before training ends; see `tol`. Of no effect in a
+        default fit, which does not end by patience.
 
     warm_start : bool, default=False
         Whether `fit` starts from the present coefficients.
@@ -879,6 +1031,11 @@ class GDRegressor(RegressorMixin, _BaseGD):
         Whether all rows take over after two epochs of `solver`. False runs epochs of
         `solver` to the end, with steps chosen from the data. Only of interest with
         eta0='auto' and learning_rate='auto'.
+
+    half_life : float or None, default=None
+        Of `partial_fit` with eta0='auto': the number of rows, above 0, after which a
+        row counts half. A model follows a change within a few half-lives; the shorter,
+        the noisier it is. None: all rows count alike, however long ago.
 
     record : {'epoch', 'update'}, default='epoch'
         'update' also keeps the objective of the batch of each update, in
@@ -917,7 +1074,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
         newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
         Ctrl-C is a KeyboardInterrupt.)
     batch_size_ : int
-        Rows an update.
+        Rows an update; 1 after `partial_fit` with eta0='auto'.
     loss_curve_ : list of float
         The objective of each epoch: a mean over its batches, each evaluated before its
         update; for solver 'batch', the objective before the epoch; of the epochs of
@@ -929,7 +1086,8 @@ class GDRegressor(RegressorMixin, _BaseGD):
         coefficients and intercept, where it is known (with L1, of the gradient mapping
         or the subgradient of least norm); with early stopping, 'validation_score' and
         'validation_loss', the mean loss without penalty. What an epoch does not tell is
-        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends.
+        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends an
+        entry per call, of method 'stream' with eta0='auto'; see there.
     update_history_ : dict of ndarray
         With record='update', 'update', the numbers of updates, from 1, and 'objective',
         that of their batches before the update. (The penalty is taken to move linearly
@@ -1013,6 +1171,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
         warm_start=False,
         average=False,
         finish=True,
+        half_life=None,
         record="epoch",
     ):
         super().__init__(
@@ -1039,6 +1198,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
             warm_start=warm_start,
             average=average,
             finish=finish,
+            half_life=half_life,
             record=record,
         )
         self.quantile = quantile
@@ -1052,7 +1212,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
 
     def _learn_targets(self, y):
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-        self._one_column = y.ndim == 1
+        self._is_flat = y.ndim == 1
 
     def _encode(self, y):
         self._one_loss().check_targets(y)
@@ -1068,15 +1228,38 @@ class GDRegressor(RegressorMixin, _BaseGD):
         return r2_score(targets, predictions, sample_weight=sample_weight)
 
     def _shape_coef(self, coef):
-        return coef[0] if self._one_column else coef
+        return coef[0] if self._is_flat else coef
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
-        """Make one epoch over the rows given, going on from where training stands.
+        """Learn rows of a stream, going on from where the model stands.
 
-        The schedule and the averages go on as well. With eta0='auto', so do the
-        statistics of the data from which steps are chosen, and `coef_` is an average
-        over the calls in which later rows weigh more.
+        With eta0='auto', rows are learnt one by one with steps from the rows so far, of
+        any scale ("distance over gradients", Ivgi, Hinder and Carmon, ICML 2023, eq. 1,
+        in a metric that follows the variance of the features). `solver`, `batch_size`,
+        `max_iter`, `tol`, `average` and `finish` are of no effect. With shuffle=False
+        the model is the same, bit for bit, however the rows are cut into calls; with
+        shuffle=True each call learns its rows in a random order of its own. All rows
+        count alike, those of `fit` included, unless `half_life` is set. Only sums are
+        kept, of constant size: a stream can be pickled and gone on with.
+
+        With a number for `eta0` or another `learning_rate`, a call is one epoch of
+        `solver` over its rows, and the schedule and averages go on.
+
+        `coef_` and `intercept_` may be set between calls; training goes on from there.
+        A chunk whose weights are all 0 is skipped. Where numbers overflow, there is a
+        ConvergenceWarning and the model stays.
+
+        Rows should not come sorted by what is predicted: one pass over rows sorted by
+        the target ends a few percent of the gain from the optimum, and 'quantile' and
+        'poisson' may end below the constant model. Mix them, or pass over them again.
+
+        What to watch is `history_['objective']`: per call, the mean objective of its
+        rows before each was learnt (progressive validation), which needs no test data.
+        It is that of the model in training; `coef_` is an average, which is better.
+        At most 2,000 calls are kept: beyond, every other one goes.
+
+        One thread at a time may call this. Others may predict meanwhile.
 
         Parameters
         ----------
@@ -1086,7 +1269,8 @@ class GDRegressor(RegressorMixin, _BaseGD):
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, nonnegative, taken as they are: unlike in `fit`,
-            they are not divided by their mean.
+            they are not divided by their mean. Weight 0 is a row absent. All weights
+            times c is what `alpha` / c would be.
 
         Returns
         -------
@@ -1098,6 +1282,18 @@ class GDRegressor(RegressorMixin, _BaseGD):
         ValueError
             If data or parameters are invalid or do not fit together, or
             early_stopping is True.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skgd import GDRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> model = GDRegressor(random_state=0)
+        >>> for _ in range(100):  # chunks of 20 rows
+        ...     X = rng.normal([0.0, 500.0], [1.0, 40.0], size=(20, 2))
+        ...     model = model.partial_fit(X, 3.0 * X[:, 0] - 0.2 * X[:, 1] + 7.0)
+        >>> model.coef_.round(2)
+        array([ 3. , -0.2])
         """
         with _unchanged_on_error(self):
             self._check_parameters(partial=True)
@@ -1124,7 +1320,9 @@ class GDRegressor(RegressorMixin, _BaseGD):
         X = validate_data(self, X, accept_sparse="csr", reset=False)
         z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
         # Of one target, coef_ may have two dimensions: after `sparsify`.
-        return self._predictions(z.ravel() if self._one_column else z)
+        # The user may have set the coefficients of a model that was never fitted.
+        flat = getattr(self, "_is_flat", self.coef_.ndim == 1)
+        return self._predictions(z.ravel() if flat else z)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -1200,7 +1398,8 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         for `eta0`, another `learning_rate` or finish=False, it ends after
         `n_iter_no_change` epochs none of which lowered the best objective by more than
         the fraction `tol` of what was gained; with early stopping, also once the score
-        has not risen by more than `tol` for as long. None: all epochs are run.
+        has not risen by more than `tol` for as long. None: training ends at `max_iter`,
+        or where no step lowers the objective any more.
 
     shuffle : bool, default=True
         Whether to visit the rows in a new random order each epoch. Solver 'batch'
@@ -1250,13 +1449,15 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
     scoring : str, callable or None, default=None
         The score of early stopping: None for accuracy, 'loss' for the mean validation
         loss with its sign changed, or a scorer of scikit-learn, by name or as a
-        callable scorer(estimator, X, y).
+        callable scorer(estimator, X, y), which is also given sample_weight if rows have
+        weights.
 
     validation_fraction : float, default=0.1
         Part of X set aside for early stopping.
 
     n_iter_no_change : int, default=5
-        Epochs without improvement before training ends. See `tol`.
+        Epochs without improvement before training ends; see `tol`. Of no effect in a
+        default fit, which does not end by patience.
 
     class_weight : dict, 'balanced' or None, default=None
         Weights {label: weight} by which the sample weights of each class are
@@ -1276,6 +1477,11 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         Whether all rows take over after two epochs of `solver`. False runs epochs of
         `solver` to the end, with steps chosen from the data. Only of interest with
         eta0='auto' and learning_rate='auto'.
+
+    half_life : float or None, default=None
+        Of `partial_fit` with eta0='auto': the number of rows, above 0, after which a
+        row counts half. A model follows a change within a few half-lives; the shorter,
+        the noisier it is. None: all rows count alike, however long ago.
 
     record : {'epoch', 'update'}, default='epoch'
         'update' also keeps the objective of the batch of each update, in
@@ -1314,7 +1520,7 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
         Ctrl-C is a KeyboardInterrupt.)
     batch_size_ : int
-        Rows an update.
+        Rows an update; 1 after `partial_fit` with eta0='auto'.
     loss_curve_ : list of float
         The objective of each epoch, summed over the K problems of one-vs-rest: a mean
         over its batches, each evaluated before its update; for solver 'batch', the
@@ -1327,7 +1533,8 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         coefficients and intercept, where it is known (with L1, of the gradient mapping
         or the subgradient of least norm); with early stopping, 'validation_score' and
         'validation_loss', the mean loss without penalty. What an epoch does not tell is
-        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends.
+        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends an
+        entry per call, of method 'stream' with eta0='auto'; see there.
     update_history_ : dict of ndarray
         With record='update', 'update', the numbers of updates, from 1, and 'objective',
         that of their batches before the update. (The penalty is taken to move linearly
@@ -1408,6 +1615,7 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         warm_start=False,
         average=False,
         finish=True,
+        half_life=None,
         record="epoch",
     ):
         super().__init__(
@@ -1434,6 +1642,7 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             warm_start=warm_start,
             average=average,
             finish=finish,
+            half_life=half_life,
             record=record,
         )
         self.class_weight = class_weight
@@ -1505,11 +1714,35 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Make one epoch over the rows given, going on from where training stands.
+        """Learn rows of a stream, going on from where the model stands.
 
-        The schedule and the averages go on as well. With eta0='auto', so do the
-        statistics of the data from which steps are chosen, and `coef_` is an average
-        over the calls in which later rows weigh more.
+        With eta0='auto', rows are learnt one by one with steps from the rows so far, of
+        any scale ("distance over gradients", Ivgi, Hinder and Carmon, ICML 2023, eq. 1,
+        in a metric that follows the variance of the features). `solver`, `batch_size`,
+        `max_iter`, `tol`, `average` and `finish` are of no effect. With shuffle=False
+        the model is the same, bit for bit, however the rows are cut into calls; with
+        shuffle=True each call learns its rows in a random order of its own. All rows
+        count alike, those of `fit` included, unless `half_life` is set. Only sums are
+        kept, of constant size: a stream can be pickled and gone on with.
+
+        With a number for `eta0` or another `learning_rate`, a call is one epoch of
+        `solver` over its rows, and the schedule and averages go on.
+
+        `coef_` and `intercept_` may be set between calls; training goes on from there.
+        A chunk whose weights are all 0 is skipped. Where numbers overflow, there is a
+        ConvergenceWarning and the model stays.
+
+        Rows should not come sorted by label: a model learns one class, then unlearns
+        it, and one pass may end below the constant model. Mix them, or keep some rows
+        of each class and pass them again with each call. A few chunks of one class do
+        no harm.
+
+        What to watch is `history_['objective']`: per call, the mean objective of its
+        rows before each was learnt (progressive validation), which needs no test data.
+        It is that of the model in training; `coef_` is an average, which is better.
+        At most 2,000 calls are kept: beyond, every other one goes.
+
+        One thread at a time may call this. Others may predict meanwhile.
 
         Parameters
         ----------
@@ -1521,7 +1754,8 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             All labels there will be. Needed in the first call only.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, nonnegative, taken as they are: unlike in `fit`,
-            they are not divided by their mean.
+            they are not divided by their mean. Weight 0 is a row absent. All weights
+            times c is what `alpha` / c would be.
 
         Returns
         -------
@@ -1534,6 +1768,18 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             If data or parameters are invalid or do not fit together, `classes` is
             missing from the first call, early_stopping is True, or class_weight is
             'balanced'.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skgd import GDClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> model = GDClassifier(random_state=0)
+        >>> for start in range(0, 1500, 10):
+        ...     rows = slice(start, start + 10)
+        ...     model = model.partial_fit(X[rows], y[rows], classes=range(10))
+        >>> model.score(X[1500:], y[1500:]) > 0.85
+        True
         """
         with _unchanged_on_error(self):
             self._check_parameters(partial=True)

@@ -69,6 +69,7 @@ class Finish:
         self.dtype = dtype
         self.eta0 = 1.0 / (measured.curvature * measured.smoothness)
         self.descents = None
+        self.n_products = 0.0  # of the last look, for each value that a pass reads
         loss = problem.loss
         self.by_class = isinstance(loss, OneVsRest)
         self.single = loss.loss if self.by_class else loss  # the loss of one output
@@ -263,6 +264,29 @@ class Finish:
             rows, h, scale = rows[curved], h[curved], scale * every
         self.n_products = len(rows) * len(sample.moments) / problem.n_rows
         return scale * sample.products(rows, h)
+
+    def hessian_times(self, descent, v):
+        """The Hessian of A where a descent stands, times v, by a difference."""
+        problem, n = self.problem, self.problem.n_rows
+        size = np.sqrt(inner(v, v))
+        step = 1e-4 * (descent.width or 1.0) / max(size, 1e-300)
+        coef, intercept = descent.coordinates.coefs(step * v)
+        coef = np.array(descent.point[0] + coef, order=problem.X.order)
+        y, loss, offset = problem.y, problem.loss, None
+        if not loss.coupled:
+            y = np.ascontiguousarray(self.targets(descent, y))
+            loss = self.single
+        if descent.kinked:
+            loss = Outputs(loss, None, np.array([descent.width]))
+            offset = np.ascontiguousarray(self.offset[:, descent.own])
+        rows, _, weight = problem.visits()
+        _, gradient, slope, _ = loss_gradient(
+            problem.X, rows, y, weight, loss, coef, descent.point[1] + intercept, offset
+        )
+        gradient = gradient / n + problem.l2 * coef
+        slope = slope * (problem.fit_intercept / n)
+        centred = np.column_stack([gradient - slope[:, None] * self.mean, slope])
+        return (centred - descent.centred) * descent.coordinates.root / step
 
     def softmax_curvature(self, z):
         sample, n_outputs, size = self.sample, z.shape[1], len(self.sample.moments)

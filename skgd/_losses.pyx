@@ -22,7 +22,7 @@ which loss it is running.
 - A loss says by flags what training must know of it: `kinked`, it is trained
   through its Moreau envelope (method `envelope`); `convex`; `quadratic`;
   `curvature_jumps`; `coupled`, the outputs of a row do not stand on their own;
-  `degenerate`.
+  `residual`, it is a function of z - y; `degenerate`.
 """
 
 cimport cython
@@ -66,6 +66,7 @@ cdef class Loss:
     coupled = False
     quadratic = False
     curvature_jumps = False
+    residual = False
 
     cdef double point(self, double y, double z, double* slope) noexcept nogil:
         """Return loss(y, z) and write dloss/dz to slope[0]."""
@@ -102,9 +103,14 @@ cdef class Loss:
         )
 
     @property
+    def starts_at_first_row(self):
+        """Whether the first row says where to start; a class tells no shares."""
+        return self.residual
+
+    @property
     def bounded_residuals(self):
         """Whether it is a loss of residuals whose slope does not grow with them."""
-        return self.max_slope < INFINITY and not isinstance(self, BinaryLoss)
+        return self.residual and self.max_slope < INFINITY
 
     def value_and_slope(self, y, z, double width=0.0):
         """Evaluate the loss, or its Moreau envelope, at arrays.
@@ -246,6 +252,8 @@ cdef inline double sum_of_points(
 cdef class SquaredError(Loss):
     """(z - y)^2 / 2."""
 
+    residual = True
+
     quadratic = True
 
     def __init__(self):
@@ -303,6 +311,8 @@ cdef inline double huber(
 cdef class Huber(Loss):
     """Quadratic within epsilon of the target, linear beyond (Huber, 1964)."""
 
+    residual = True
+
     kinked = True  # nearly, where epsilon is small next to the residuals
     cdef readonly double epsilon
 
@@ -328,6 +338,8 @@ cdef class Huber(Loss):
 
 cdef class EpsilonInsensitive(Loss):
     """max(0, |y - z| - epsilon); with epsilon = 0 the absolute error."""
+
+    residual = True
 
     kinked = True
     cdef readonly double epsilon
@@ -372,6 +384,8 @@ cdef class AbsoluteError(EpsilonInsensitive):
 cdef class SquaredEpsilonInsensitive(Loss):
     """max(0, |y - z| - epsilon)^2."""
 
+    residual = True
+
     curvature_jumps = True
 
     cdef readonly double epsilon
@@ -399,6 +413,8 @@ cdef class Quantile(Loss):
 
     Koenker and Bassett, "Regression quantiles", Econometrica 46, 1978, eq. 2.1.
     """
+
+    residual = True
 
     kinked = True
     cdef readonly double quantile
@@ -441,6 +457,8 @@ cdef class Poisson(Loss):
             return mean - y - y * (z - log(y))
         return mean
 
+    starts_at_first_row = True
+
     def curvature(self, y, weight=None):
         """exp(z) has no bound; predictions seldom exceed the largest target."""
         return np.max(y) or 1.0
@@ -466,6 +484,8 @@ cdef class Cauchy(Loss):
 
     Black and Anandan, "The robust estimation of multiple motions", 1996.
     """
+
+    residual = True
 
     convex = False
     cdef readonly double epsilon
@@ -662,8 +682,8 @@ cdef class Outputs(Loss):
         return total
 
     @property
-    def bounded_residuals(self):
-        return self.loss.bounded_residuals
+    def residual(self):
+        return self.loss.residual
 
     @property
     def kinked(self):
@@ -704,7 +724,6 @@ cdef class Multinomial(Loss):
     """log(sum_k exp(z_k)) - z_y, with y the index of the true class (softmax)."""
 
     coupled = True
-    bounded_residuals = False
 
     def __init__(self):
         # Of the Hessian diag(p) - pp' in z: D. Boehning, "Multinomial logistic

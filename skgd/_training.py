@@ -254,6 +254,9 @@ def train(
                 updates.add(first, objectives)
             record["n_updates"] = state.t - 1
             record["seconds"] = perf_counter() - start
+            for name in ("gap", "gradient_norm"):
+                # At the end of the columns, known or not.
+                record[name] = record.pop(name, np.nan)
             history.append(record)
             sane = np.isfinite(record["objective"]) and state.within(largest)
             diverged = not (sane or method.recovers)
@@ -293,6 +296,9 @@ def train(
         if score is not None:
             state = progress.best
             objective, gap = problem.objective(state), progress.gap
+            if reason == "converged" and not gap <= tol:
+                # Training did, but the model with the best score is another one.
+                reason = "early_stopping"
         elif not judge:
             objective = gap = np.nan
             state = progress.initial if reason == "diverged" else state

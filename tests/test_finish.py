@@ -212,7 +212,9 @@ def targets(loss, y):
 def test_hard_data_end_at_the_optimum(data, loss, solver):
     X, y = data(np.random.default_rng(0))
     y = targets(loss, y)
-    model = model_of(loss, solver=solver).fit(X, y)
+    # The curvature of exp over more columns than rows is only felt by steps.
+    slow = data is more_features_than_rows and loss == "poisson"
+    model = model_of(loss, solver=solver, max_iter=10_000 if slow else 1000).fit(X, y)
     assert model.stop_reason_ == "converged" and model.gap_ <= model.tol
     assert model.objective_ == pytest.approx(objective(model, X, y), rel=1e-9)
     assert suboptimality(model, X, y, optimum(model, X, y)) < 5 * model.tol
@@ -424,8 +426,13 @@ def test_every_reason_to_stop():
     assert model.stop_reason_ == "max_iter" and "increasing max_iter" in messages[0]
     assert f"About {model.gap_:.1g} of the gain" in messages[0]
     model, messages = fit(loss="poisson", tol=1e-300, max_iter=10_000)
-    assert model.stop_reason_ == "stalled" and "no step lowers" in messages[0]
-    assert model.gap_ < 1e-9
+    assert (model.stop_reason_, messages) == ("stalled", [])
+    assert model.gap_ < 1e-10  # not to be told from nothing
+    single = (load_diabetes(scaled=False, return_X_y=True)[0] + 1e7).astype(np.float32)
+    with pytest.warns(ConvergenceWarning, match="no step lowers the objective"):
+        model = GDRegressor(random_state=0).fit(single, y)
+    assert model.stop_reason_ == "stalled" and model.gap_ > model.tol
+    assert model.objective_ == pytest.approx(objective(model, single, y), rel=1e-6)
     model, messages = fit(finish=False)
     assert (model.stop_reason_, messages) == ("no_progress", [])
     model, messages = fit(early_stopping=True)

@@ -1,0 +1,173 @@
+"""eta0="auto" of partial_fit: rows learnt one by one, without end.
+
+What a call goes on from is a dict of arrays: sums over the rows so far, the model and
+its average (see `Stream` in _kernels.pyx). It is the same whether rows came in one call
+or in several. All rows count alike, unless they are to be forgotten.
+"""
+
+import numpy as np
+
+from skgd import _penalties
+from skgd._kernels import run_stream
+
+SAMPLE = 1000  # rows that the sums over gradients are taken from at the end of a fit
+POWER = 3.0  # weight of a row in the average, as in the kernel
+WEIGHT, N_ROWS, PAST, PENDING, _, NOW, N_SCALARS = range(7)
+
+
+def start(problem, dtype):
+    """The state before the first row."""
+    K, p, sparse = problem.n_outputs, problem.X.n_features, problem.X.sparse
+    order = problem.X.order
+    penalised = sparse and (problem.l1 or problem.l2)
+    state = {
+        "dtype": np.dtype(dtype),
+        "sparse": sparse,
+        "scalars": np.zeros(N_SCALARS),
+        "mean": np.zeros(p),
+        "square": np.zeros(p),
+        "stored": np.zeros(p if sparse else 0),
+        "coef": np.zeros((K, p), order=order),
+        "intercept": np.zeros(K),
+        "distance": np.zeros(K),
+        "squares": np.zeros(K),
+        "losses": np.zeros(K),
+        "slopes": np.zeros(K),
+        "coef_mean": np.zeros((K, p), order=order),
+        "intercept_mean": np.zeros(K),
+        "mean_then": np.zeros(0 if sparse else p),
+        "birth": np.zeros(p),
+        "sign_mean": np.zeros((K, p if problem.l1 else 0), order=order),
+        "path": np.zeros(K),
+        "seen": np.zeros((K, p if penalised else 0), order=order),
+        "norms": np.zeros(K),
+    }
+    state["scalars"][NOW] = 1.0
+    if problem.fit_intercept and problem.loss.starts_at_first_row:
+        first = problem.loss.constant(problem.y[:1], None, K)
+        # Of a count of zero, the logarithm is -inf.
+        first = np.maximum(first, -2.0) if not problem.loss.residual else first
+        state["intercept"][:] = state["intercept_mean"][:] = first
+    return state
+
+
+def after_fit(problem, dtype, measured, coef, intercept, rng):
+    """The state of a stream whose first rows were those of a fit."""
+    with np.errstate(all="ignore"):
+        return _after_fit(problem, dtype, measured, coef, intercept, rng)
+
+
+def _after_fit(problem, dtype, measured, coef, intercept, rng):
+    state = start(problem, dtype)
+    n, weight = problem.n_rows, measured.weight
+    state["scalars"][[WEIGHT, N_ROWS, PAST]] = weight, n, POWER * n
+    centred = problem.fit_intercept and not problem.X.sparse
+    if centred:
+        state["mean"][:] = measured.mean
+    _, second = measured.about(centred, dtype)
+    state["square"][:] = second * weight
+    if problem.X.sparse:
+        state["stored"][:] = np.minimum(measured.stored, 1.0) * weight
+    go_on_from(state, coef, intercept)
+    if problem.l1:
+        state["sign_mean"][:] = np.sign(coef)
+    # A look at some rows, without learning.
+    rows, y, weights = problem.visits()
+    chosen = slice(None)
+    if n > SAMPLE:
+        chosen = np.sort(rng.choice(n, SAMPLE, replace=False))
+    weights = None if weights is None else weights[chosen]
+    probe = copied(state)
+    run_stream(
+        problem.X, rows[chosen], y[chosen], weights, problem.l1, problem.l2,
+        problem.loss, problem.fit_intercept, probe, frozen=True,
+    )  # fmt: skip
+    for name in ("squares", "slopes", "losses"):
+        state[name][:] = probe[name] * max(n / SAMPLE, 1.0)
+    return state
+
+
+def copied(state):
+    return {
+        name: value.copy(order="A") if isinstance(value, np.ndarray) else value
+        for name, value in state.items()
+    }
+
+
+def scale_of(state):
+    """The scale of each feature in the metric."""
+    weight, square = state["scalars"][WEIGHT], state["square"]
+    with np.errstate(all="ignore"):
+        weight = np.sqrt(state["stored"] * weight) if state["sparse"] else weight
+        scale = weight / square
+    return np.where((square > 0.0) & np.isfinite(scale), scale, 0.0)
+
+
+def go_on_from(state, coef, intercept):
+    """Put another model in place of the present one; what was seen still counts."""
+    state["coef"][:] = state["coef_mean"][:] = coef
+    centred = intercept + coef @ state["mean"]
+    state["intercept"][:] = state["intercept_mean"][:] = centred
+    state["scalars"][PENDING] = 0.0
+    if not state["sparse"]:
+        state["mean_then"][:] = state["mean"]
+    if state["seen"].size:
+        state["seen"][:] = state["path"][:, None]
+    scale = scale_of(state)
+    with np.errstate(all="ignore"):
+        inverse = np.where(scale > 0.0, 1.0 / scale, 0.0)
+        norms = np.nan_to_num(coef**2 @ inverse, posinf=0.0)
+    state["norms"][:] = norms
+    state["distance"][:] = np.maximum(state["distance"], np.sqrt(norms))
+    if len(norms) > 1:
+        # Coupled outputs have their sums in the first place.
+        state["together"] = float(norms.sum())
+
+
+def learn(problem, state, visits, half_life=None, losses=None):
+    """Go over the rows; `state` is changed in place. Returns the sum of losses."""
+    if problem.loss.coupled and "together" in state:
+        together = state.pop("together")
+        state["norms"][0] = together
+        state["distance"][0] = max(state["distance"][0], np.sqrt(together))
+    growth = 1.0 if half_life is None else 2.0 ** (1.0 / half_life)
+    return run_stream(
+        problem.X, *visits, problem.l1, problem.l2, problem.loss,
+        problem.fit_intercept, state, growth=growth, losses=losses,
+    )  # fmt: skip
+
+
+def result(problem, state):
+    """Coefficients and intercepts to predict with: the average; `state` stays."""
+    coef, centred = state["coef"], state["intercept"]
+    past, pending = state["scalars"][[PAST, PENDING]]
+    new, share = POWER * pending, 0.0
+    own = np.zeros(1)
+    if pending:
+        share = new / (past + new) if past >= 1.0 else 1.0
+        own = np.where(state["birth"] > 0.0, new / (past - state["birth"] + new), share)
+    if state["seen"].size and pending:
+        # Penalties of sparse features that are due.
+        path = state["path"]
+        path = np.full_like(path, path[0]) if problem.loss.coupled else path
+        step = scale_of(state) * (path[:, None] - state["seen"])
+        coef = _penalties.shrink(coef, step * problem.l1) / (1.0 + step * problem.l2)
+    mixed = (
+        state["coef_mean"] + own * (coef - state["coef_mean"])
+        if pending
+        else (state["coef_mean"].copy(order="A"))
+    )
+    average = state["intercept_mean"]
+    if not state["sparse"]:
+        average = average + state["coef_mean"] @ (state["mean"] - state["mean_then"])
+    intercept = average + share * (centred - average)
+    if problem.l1:
+        # A proximal step from the average, with the average gradient: where the signs
+        # of W took turns, the gradient is within the threshold.
+        sign = state["sign_mean"] + share * (np.sign(coef) - state["sign_mean"])
+        curvature = problem.loss.max_curvature
+        if not np.isfinite(curvature):
+            curvature = state["slopes"].sum() / max(2.0 * state["losses"].sum(), 1e-300)
+        threshold = problem.l1 * scale_of(state) * (1.0 - np.abs(sign))
+        mixed = _penalties.shrink(mixed, threshold / (curvature or 1.0))
+    return mixed, intercept - mixed @ state["mean"]
