@@ -1681,6 +1681,13 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
             )
 
     def _indices(self, y):
+        """Where the labels are in `classes_`; an error if one is not among them."""
+        known, last = self.classes_, len(self.classes_) - 1
+        if y.dtype.kind in "biuf" and known.dtype.kind in "biuf":
+            # LabelEncoder takes as long as a call of partial_fit in all.
+            index = np.minimum(np.searchsorted(known, y), last)
+            if np.array_equal(known[index], y):
+                return index
         encoder = LabelEncoder()
         encoder.classes_ = self.classes_
         return encoder.transform(y)

@@ -78,6 +78,14 @@ cdef extern from *:
     double norm_double "skgd_norm_double"(
         const double* x, double shift, const double* mean, const double* scale,
         Py_ssize_t n) noexcept nogil
+    int welford_float "skgd_welford_float"(
+        const float* x, double weight, double total, double share, double noise,
+        double* mean, double* square, double* left, double* row, double* scale,
+        double* variance, Py_ssize_t n) noexcept nogil
+    int welford_double "skgd_welford_double"(
+        const double* x, double weight, double total, double share, double noise,
+        double* mean, double* square, double* left, double* row, double* scale,
+        double* variance, Py_ssize_t n) noexcept nogil
     void multiply_float "skgd_multiply_float"(
         const float** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Py_ssize_t n_features,
         const double* w, Py_ssize_t n_outputs, double* z) noexcept nogil
@@ -2076,6 +2084,7 @@ cdef struct Stream:
     double* moved
     double* row
     double* scale
+    double* variance
     double* z
     double* g
     double* v
@@ -2217,41 +2226,33 @@ cdef double stream_dense(
     cdef Py_ssize_t n = s.n_features, K = s.n_outputs, t, j, k
     cdef const Values* x
     cdef double w = 1.0, total = 0.0, limit = s.noise * s.noise
-    cdef double share, inverse, d, e, old, new, q, u, own, squares, step, norm, factor
+    cdef double share, old, new, q, u, own, squares, step, size, factor
     cdef bint doubled
     cdef double* W
+    cdef const double* scale = s.scale
     for t in range(n_order):
         x = values + order[t] * stride
         if weight != NULL:
             w = weight[t]
         stream_next(s, w)
         w *= s.scalars[NOW]
-        share = w / s.scalars[WEIGHT]
-        inverse = 1.0 / s.scalars[WEIGHT]
-        doubled = False
-        # Welford's update: the row is in its own metric, so that none is far from all.
-        for j in range(n):
-            d = x[j] - s.mean[j]
-            e = share * d if s.centred else 0.0
-            s.mean[j] += e
-            s.moved[j] = d
-            s.row[j] = d - e
-            old = s.square[j]
-            new = old + w * d * (d - e)
-            s.square[j] = new
-            doubled |= new > 2.0 * old
-            s.scale[j] = 0.0
-            if new * inverse > limit * s.mean[j] * s.mean[j]:
-                s.scale[j] = s.scalars[WEIGHT] / new
-        q = 0.0
-        for j in range(n):
-            q += s.scale[j] * s.row[j] * s.row[j]
+        share = w / s.scalars[WEIGHT] if s.centred else 0.0
+        # The row is in its own metric, so that none is far from all.
+        if Values is float:
+            doubled = welford_float(
+                x, w, s.scalars[WEIGHT], share, limit, s.mean, s.square, s.moved,
+                s.row, s.scale, s.variance, n)
+        else:
+            doubled = welford_double(
+                x, w, s.scalars[WEIGHT], share, limit, s.mean, s.square, s.moved,
+                s.row, s.scale, s.variance, n)
+        q = norm(<const double*> s.row, 0.0, s.mean, s.scale, n)
         if not q < 1e300:
             # Features whose squares overflow do not move.
             q = 0.0
             for j in range(n):
                 if not (s.square[j] < 1e300 and s.scale[j] < 1e300):
-                    s.scale[j] = 0.0
+                    s.scale[j] = s.variance[j] = 0.0
                 else:
                     q += s.scale[j] * s.row[j] * s.row[j]
         if doubled and s.scalars[N_ROWS] > s.scalars[NOW]:
@@ -2268,9 +2269,8 @@ cdef double stream_dense(
         for k in range(K):
             u = dot(<const double*> s.moved, s.coef + k * n, n, NULL)
             s.z[k] = s.intercept[k] + u
-            if s.centred:
-                # The model stays; only its centre moves.
-                s.intercept[k] += share * u
+            # The model stays; only its centre moves.
+            s.intercept[k] += share * u
         w = weight[t] if weight != NULL else 1.0
         stream_losses(loss, s, y + t * y_columns, w)
         squares, u = 0.0, 0.0
@@ -2285,14 +2285,14 @@ cdef double stream_dense(
             stream_intercepts(s)
         elif s.fit_intercept:
             own = fmax(1.0, (n + 1.0) * s.scalars[NOW] / s.scalars[N_ROWS])
-        step, norm = 0.0, 0.0
+        step, size = 0.0, 0.0
         if s.coupled and squares * (q + own) > 0.0:
             step = stream_step(s, 0, squares * (q + own), u)
         for k in range(K):
             if not s.coupled:
                 squares = s.g[k] * s.g[k] * (q + own)
                 step = stream_step(s, k, squares, s.v[k]) if squares > 0.0 else 0.0
-                norm = 0.0
+                size = 0.0
             if step == 0.0:
                 continue
             W = s.coef + k * n
@@ -2300,17 +2300,17 @@ cdef double stream_dense(
             s.intercept[k] += factor * own
             scaled_add(W, factor, s.scale, <const double*> s.row, n, NULL)
             if s.l1 > 0.0:
+                factor = step * s.l1
                 for j in range(n):
-                    W[j] = shrink(W[j], step * s.scale[j] * s.l1)
+                    W[j] = shrink(W[j], factor * scale[j])
             if s.l2 > 0.0:
+                factor = step * s.l2
                 for j in range(n):
-                    W[j] /= 1.0 + step * s.scale[j] * s.l2
-            for j in range(n):
-                if s.scale[j] > 0.0:
-                    norm += W[j] * W[j] / s.scale[j]
+                    W[j] /= 1.0 + factor * scale[j]
+            size += norm(<const double*> W, 0.0, s.mean, s.variance, n)
             if not s.coupled or k == K - 1:
                 j = 0 if s.coupled else k
-                s.distance[j] = fmax(s.distance[j], sqrt(norm))
+                s.distance[j] = fmax(s.distance[j], sqrt(size))
         if not s.frozen:
             s.scalars[PENDING] += 1.0
             if s.scalars[PAST] < FIRST_ROWS or s.scalars[PENDING] >= AVERAGE_ROWS:
@@ -2477,7 +2477,7 @@ def run_stream(
     cdef Stream s
     cdef Py_ssize_t n = X.n_features, K = state["coef"].shape[0]
     cdef Py_ssize_t m = order.shape[0], columns = y.shape[1]
-    cdef double[::1] room = np.empty(3 * n + 3 * K)
+    cdef double[::1] room = np.empty(4 * n + 3 * K)
     cdef const Py_ssize_t* rows = &order[0] if m else NULL
     cdef const double* target = &y[0, 0] if m else NULL
     cdef const double* w = &weight[0] if weight is not None else NULL
@@ -2511,7 +2511,8 @@ def run_stream(
     s.moved = &room[0]
     s.row = s.moved + n
     s.scale = s.row + n
-    s.z = s.scale + n
+    s.variance = s.scale + n
+    s.z = s.variance + n
     s.g = s.z + K
     s.v = s.g + K
     with nogil:

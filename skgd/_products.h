@@ -158,6 +158,34 @@ SKGD_VECTOR void SKGD_NAME(add_squares)(
         w[j] += factor * (x[j] - mean[j]) * (x[j] - mean[j]);
 }
 
+/* Count a row in means and sums of squares about them (Welford, 1962); of uncentred
+   features, share is 0. `left` is x without the mean before, `row` without the one after;
+   `variance` and its inverse `scale` are 0 where it is rounding. Returns whether a sum more
+   than doubled. */
+SKGD_VECTOR int SKGD_NAME(welford)(
+    const SKGD_T *__restrict x, double weight, double total, double share, double noise,
+    double *__restrict mean, double *__restrict square, double *__restrict left,
+    double *__restrict row, double *__restrict scale, double *__restrict variance,
+    Py_ssize_t n)
+{
+    double inverse = 1.0 / total;
+    long long doubled = 0;
+    for (Py_ssize_t j = 0; j < n; j++) {
+        double d = x[j] - mean[j], m = mean[j] + share * d, r = d - share * d;
+        double old = square[j], sum = old + weight * d * r, v = sum * inverse;
+        double inverted = total / sum;
+        long long known = v > noise * m * m;
+        mean[j] = m;
+        square[j] = sum;
+        left[j] = d;
+        row[j] = r;
+        variance[j] = known ? v : 0.0;
+        scale[j] = known ? inverted : 0.0;
+        doubled |= sum > 2.0 * old;
+    }
+    return doubled != 0;
+}
+
 /* Sum of scale (x - shift mean)^2. */
 SKGD_VECTOR double SKGD_NAME(norm)(
     const SKGD_T *x, double shift, const double *mean, const double *scale, Py_ssize_t n)

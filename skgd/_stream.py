@@ -97,10 +97,12 @@ def copied(state):
 def scale_of(state):
     """The scale of each feature in the metric."""
     weight, square = state["scalars"][WEIGHT], state["square"]
+    scale = np.zeros_like(square)
     with np.errstate(all="ignore"):
         weight = np.sqrt(state["stored"] * weight) if state["sparse"] else weight
-        scale = weight / square
-    return np.where((square > 0.0) & np.isfinite(scale), scale, 0.0)
+        np.divide(weight, square, out=scale, where=square > 0.0)
+    scale[~np.isfinite(scale)] = 0.0
+    return scale
 
 
 def go_on_from(state, coef, intercept):
@@ -151,12 +153,12 @@ def result(problem, state):
         path = state["path"]
         path = np.full_like(path, path[0]) if problem.loss.coupled else path
         step = scale_of(state) * (path[:, None] - state["seen"])
-        coef = _penalties.shrink(coef, step * problem.l1) / (1.0 + step * problem.l2)
-    mixed = (
-        state["coef_mean"] + own * (coef - state["coef_mean"])
-        if pending
-        else (state["coef_mean"].copy(order="A"))
-    )
+        if problem.l1:
+            coef = _penalties.shrink(coef, step * problem.l1)
+        coef = coef / (1.0 + step * problem.l2)
+    mixed = state["coef_mean"].copy(order="A")
+    if pending:
+        mixed += own * (coef - mixed)
     average = state["intercept_mean"]
     if not state["sparse"]:
         average = average + state["coef_mean"] @ (state["mean"] - state["mean_then"])
