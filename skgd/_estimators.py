@@ -129,7 +129,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         "warm_start": ["boolean"],
         "average": [Interval(Integral, 0, None, closed="left"), "boolean"],
         "finish": ["boolean"],
-        "half_life": [Interval(Real, 0, None, closed="neither"), None],
+        "half_life": [Interval(Real, 1, None, closed="left"), None],
         "record": [StrOptions({"epoch", "update"})],
     }
 
@@ -190,6 +190,9 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         self.finish = finish
         self.half_life = half_life
         self.record = record
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "coef_")
 
     # ------------------------------------------------- what the subclasses answer
 
@@ -337,21 +340,20 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             return None  # there is nothing to learn from such a chunk
         if isinstance(self, RegressorMixin):
             self._learn_targets(y)
+        stream = getattr(self, "_stream", None)
+        if stream is not None and stream["sparse"] != sp.issparse(X):
+            # A stream goes on in the storage that it began in.
+            X = sp.csr_array(X) if stream["sparse"] else X.toarray()
         rows = _positive(sample_weight)
         problem = self._problem(X, y, sample_weight, rows, normalize=False)
         if self._automatic(problem.loss):
             return self._learn_stream(problem, X, first)
-        vars(self).pop("_stream", None)
         state = self._start(problem) if first else self._resume(problem)
         return self._train(problem, state, X, max_iter=1, tol=None, partial=True)
 
     def _learn_stream(self, problem, X, first):
         """Learn the rows one by one. Returns what to warn of, or None."""
         start = perf_counter()
-        if first:
-            self.history_, self.loss_curve_ = {}, []
-            vars(self).pop("update_history_", None)
-            vars(self).pop("_stream", None)
         state = self._stream_state(problem, X, first)
         t = 1 if first else getattr(self, "t_", 1)
         order = None
@@ -370,6 +372,9 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
                 "partial_fit met values too large to learn from. The model stays as it "
                 "was."
             )
+        if first:
+            self.history_ = {}
+            vars(self).pop("update_history_", None)
         if losses is not None:
             updates = UpdateRecord(**getattr(self, "update_history_", {}))
             updates.add(t, losses + penalty)
@@ -394,39 +399,32 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         self.objective_, self.gap_ = record["objective"], np.nan
         self.stop_reason_ = "max_iter"
         self._stream = state
-        self._streamed = self.coef_, self.intercept_
+        self._streamed = coef, self.intercept_.copy()
         return None
 
     def _stream_state(self, problem, X, first):
         """A copy of the state that the last call left, with the user's model in it."""
+        if first:
+            return _stream.start(problem, X.dtype)
+        shape = (self._n_outputs, problem.X.n_features)
+        coef = _shaped(_dense(self.coef_), shape, "coef_")
+        intercept = _shaped(self.intercept_, shape[:1], "intercept_")
         state = getattr(self, "_stream", None)
-        dtype = X.dtype
-        if (
-            state is not None
-            and state["sparse"] == problem.X.sparse
-            and _fits(state, problem)
+        if state is None or state["coef"].shape != shape:
+            # Coefficients of a textbook fit, or the user's own: only their number of
+            # rows is known.
+            state = _stream.start(problem, np.result_type(self.coef_, np.float32))
+            updates, epochs = getattr(self, "t_", 1) - 1, getattr(self, "n_iter_", 1)
+            rows = updates * getattr(self, "batch_size_", 1) / epochs
+            _stream.go_on_from(state, coef, intercept, rows)
+            return state
+        state = _stream.going_on(problem, state)
+        kept, kept_intercept = self._streamed
+        if not (
+            np.array_equal(kept.reshape(shape).astype(state["dtype"]), coef)
+            and np.array_equal(kept_intercept, intercept)
         ):
-            state = _stream.copied(state)
-            coef, intercept = getattr(self, "_streamed", (None, None))
-            if coef is self.coef_ and intercept is self.intercept_:
-                return state
-        else:
-            if not first:
-                dtype = np.result_type(self.coef_, np.float32)
-            state = _stream.start(problem, dtype)
-        if not first:
-            shape = (self._n_outputs, problem.X.n_features)
-            coef = _shaped(_dense(self.coef_), shape, "coef_")
-            intercept = _shaped(self.intercept_, shape[:1], "intercept_")
-            kept = getattr(self, "_streamed", None)
-            if kept is None or not (
-                np.array_equal(_dense(kept[0]).reshape(shape), coef)
-                and np.array_equal(kept[1], intercept)
-            ):
-                # The user set other coefficients, or they come from a textbook fit.
-                _stream.go_on_from(state, coef, intercept)
-            elif not state["scalars"][_stream.N_ROWS]:
-                _stream.go_on_from(state, coef, intercept)
+            _stream.go_on_from(state, coef, intercept)
         return state
 
     def _check_parameters(self, partial=False):
@@ -709,12 +707,13 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             self.update_history_ = updates.columns()
         self.eta0_ = eta0
         self.batch_size_ = batch_size
-        vars(self).pop("_stream", None)
+        if not partial:
+            vars(self).pop("_stream", None)
         if automatic:
             self._stream = _stream.after_fit(
                 problem, X.dtype, method.measured, *outcome.state.result(), rng
             )
-            self._streamed = self.coef_, self.intercept_
+            self._streamed = _dense(self.coef_).copy(), self.intercept_.copy()
         if partial and outcome.reason != "diverged":
             return None
         return _advice.complaint(
@@ -836,16 +835,6 @@ def _thin(history):
     if len(history["objective"]) > RECORDED_CALLS:
         for column in history.values():
             del column[:-1:2]
-
-
-def _fits(state, problem):
-    """Whether a stream has what these penalties need."""
-    penalised = problem.X.sparse and (problem.l1 or problem.l2)
-    return (
-        state["coef"].shape == (problem.n_outputs, problem.X.n_features)
-        and bool(state["sign_mean"].size) == bool(problem.l1)
-        and bool(state["seen"].size) == bool(penalised)
-    )
 
 
 def _seed(random_state):
@@ -1033,9 +1022,9 @@ class GDRegressor(RegressorMixin, _BaseGD):
         eta0='auto' and learning_rate='auto'.
 
     half_life : float or None, default=None
-        Of `partial_fit` with eta0='auto': the number of rows, above 0, after which a
-        row counts half. A model follows a change within a few half-lives; the shorter,
-        the noisier it is. None: all rows count alike, however long ago.
+        Of `partial_fit` with eta0='auto': the number of rows, at least 1, after which
+        a row counts half. A model follows a change within a few half-lives; the
+        shorter, the noisier it is. None: all rows count alike, however long ago.
 
     record : {'epoch', 'update'}, default='epoch'
         'update' also keeps the objective of the batch of each update, in
@@ -1248,7 +1237,10 @@ class GDRegressor(RegressorMixin, _BaseGD):
 
         `coef_` and `intercept_` may be set between calls; training goes on from there.
         A chunk whose weights are all 0 is skipped. Where numbers overflow, there is a
-        ConvergenceWarning and the model stays.
+        ConvergenceWarning and the model stays. Columns of sparse X are not centred:
+        those far from zero (a mean of several standard deviations) are learnt far too
+        slowly; give them dense, or centre them. An outlier of a feature is in its
+        variance for good, unless `half_life` is set.
 
         Rows should not come sorted by what is predicted: one pass over rows sorted by
         the target ends a few percent of the gain from the optimum, and 'quantile' and
@@ -1479,9 +1471,9 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         eta0='auto' and learning_rate='auto'.
 
     half_life : float or None, default=None
-        Of `partial_fit` with eta0='auto': the number of rows, above 0, after which a
-        row counts half. A model follows a change within a few half-lives; the shorter,
-        the noisier it is. None: all rows count alike, however long ago.
+        Of `partial_fit` with eta0='auto': the number of rows, at least 1, after which
+        a row counts half. A model follows a change within a few half-lives; the
+        shorter, the noisier it is. None: all rows count alike, however long ago.
 
     record : {'epoch', 'update'}, default='epoch'
         'update' also keeps the objective of the batch of each update, in
@@ -1682,14 +1674,14 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
 
     def _indices(self, y):
         """Where the labels are in `classes_`; an error if one is not among them."""
-        known, last = self.classes_, len(self.classes_) - 1
+        known, last = np.asarray(self.classes_), len(self.classes_) - 1
         if y.dtype.kind in "biuf" and known.dtype.kind in "biuf":
             # LabelEncoder takes as long as a call of partial_fit in all.
             index = np.minimum(np.searchsorted(known, y), last)
             if np.array_equal(known[index], y):
                 return index
         encoder = LabelEncoder()
-        encoder.classes_ = self.classes_
+        encoder.classes_ = known
         return encoder.transform(y)
 
     def _encode(self, y):
@@ -1737,7 +1729,13 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
 
         `coef_` and `intercept_` may be set between calls; training goes on from there.
         A chunk whose weights are all 0 is skipped. Where numbers overflow, there is a
-        ConvergenceWarning and the model stays.
+        ConvergenceWarning and the model stays. Columns of sparse X are not centred:
+        those far from zero (a mean of several standard deviations) are learnt far too
+        slowly; give them dense, or centre them. An outlier of a feature is in its
+        variance for good, unless `half_life` is set.
+
+        Loss 'perceptron' has no objective to choose steps by: it is as with a number
+        for `eta0`.
 
         Rows should not come sorted by label: a model learns one class, then unlearns
         it, and one pass may end below the constant model. Mix them, or keep some rows

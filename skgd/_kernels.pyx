@@ -33,7 +33,7 @@ Everything runs on the calling thread, so that sums do not depend on the number 
 threads.
 """
 
-from libc.math cimport copysign, fabs, fmax, sqrt
+from libc.math cimport copysign, fabs, fmax, fmin, sqrt
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memset
 
@@ -2085,7 +2085,9 @@ cdef struct Stream:
     double* row
     double* scale
     double* variance
+    double* kept
     double* z
+    double* other
     double* g
     double* v
 
@@ -2134,13 +2136,53 @@ cdef inline void stream_losses(
 ) noexcept nogil:
     """Losses and slopes of a row, and the sums of them."""
     cdef Py_ssize_t k
-    cdef double now = s.scalars[NOW]
+    cdef double now = s.scalars[NOW], v, square
     for k in range(s.n_outputs):
         s.v[k] = 0.0
     loss.rows(y, s.z, &w, s.g, 1, s.n_outputs, s.v)
     for k in range(s.n_outputs):
-        s.losses[k] += now * s.v[k]
-        s.slopes[k] += now * s.g[k] * s.g[k]
+        # An outlier counts at most what all before it do.
+        v, square = now * s.v[k], now * s.g[k] * s.g[k]
+        if not s.frozen and s.losses[k] > 0.0:
+            v = fmin(v, s.losses[k])
+        if not s.frozen and s.slopes[k] > 0.0:
+            square = fmin(square, s.slopes[k])
+        s.losses[k] += v
+        s.slopes[k] += square
+
+
+cdef inline double stream_loss(
+    Loss loss, Stream* s, const double* y, const double* z
+) noexcept nogil:
+    """Loss of a row, the weight of which is 1; slopes and losses are overwritten."""
+    cdef double one = 1.0, total = 0.0
+    cdef Py_ssize_t k
+    for k in range(s.n_outputs):
+        s.v[k] = 0.0
+    loss.rows(y, z, &one, s.g, 1, s.n_outputs, s.v)
+    for k in range(s.n_outputs):
+        total += s.v[k]
+    return total
+
+
+cdef inline bint stream_may_forget(Stream* s) noexcept nogil:
+    """Whether a feature may begin anew: not in a model of rows that were not seen."""
+    return (
+        s.scalars[N_ROWS] > s.scalars[NOW]
+        and s.scalars[PAST] <= AVERAGE_POWER * s.scalars[N_ROWS] / s.scalars[NOW]
+    )
+
+
+cdef inline bint stream_forgets(Loss loss, Stream* s, const double* y) noexcept nogil:
+    """Whether features begin anew: early on; later and after a fit, if it fits the row.
+
+    That an outlier doubles a sum of squares is nothing against what many rows taught.
+    """
+    cdef double rows = s.scalars[N_ROWS] / s.scalars[NOW]
+    return (
+        (rows <= FIRST_ROWS and s.scalars[PAST] <= rows)
+        or not stream_loss(loss, s, y, s.other) > stream_loss(loss, s, y, s.z)
+    )
 
 
 cdef inline void stream_intercepts(Stream* s) noexcept nogil:
@@ -2255,17 +2297,26 @@ cdef double stream_dense(
                     s.scale[j] = s.variance[j] = 0.0
                 else:
                     q += s.scale[j] * s.row[j] * s.row[j]
-        if doubled and s.scalars[N_ROWS] > s.scalars[NOW]:
-            # A feature of another scale than before begins anew.
+        if doubled and stream_may_forget(s):
+            # A feature of another scale than before begins anew, if that fits the row.
             for j in range(n):
                 new = s.square[j]
                 old = new - w * s.moved[j] * s.row[j]
-                if new > 2.0 * old:
-                    factor = fmax(old, 0.0) / new
-                    for k in range(K):
-                        s.coef[k * n + j] *= factor
-                        s.coef_mean[k * n + j] *= factor
-                    s.birth[j] += (1.0 - factor) * (s.scalars[PAST] - s.birth[j])
+                s.kept[j] = fmax(old, 0.0) / new if new > 2.0 * old else 1.0
+            for k in range(K):
+                s.z[k] = s.other[k] = s.intercept[k]
+                for j in range(n):
+                    u = s.moved[j] * s.coef[k * n + j]
+                    s.z[k] += u
+                    s.other[k] += u * s.kept[j]
+            if stream_forgets(loss, s, y + t * y_columns):
+                for j in range(n):
+                    factor = s.kept[j]
+                    if factor < 1.0:
+                        for k in range(K):
+                            s.coef[k * n + j] *= factor
+                            s.coef_mean[k * n + j] *= factor
+                        s.birth[j] += (1.0 - factor) * (s.scalars[PAST] - s.birth[j])
         for k in range(K):
             u = dot(<const double*> s.moved, s.coef + k * n, n, NULL)
             s.z[k] = s.intercept[k] + u
@@ -2324,6 +2375,19 @@ cdef inline double sparse_scale(Stream* s, Py_ssize_t j) noexcept nogil:
     return 0.0
 
 
+cdef inline double stream_kept(
+    Stream* s, Py_ssize_t j, double square, double w
+) noexcept nogil:
+    """Part of a coefficient that is kept: the mean square of rows before over now."""
+    cdef double stored = s.stored[j] - w, before
+    if s.square[j] <= 2.0 * (s.square[j] - square):
+        return 1.0
+    if stored <= 0.0:
+        return 0.0
+    before = (s.square[j] - square) / stored / (s.square[j] / s.stored[j])
+    return before if before < 0.5 else 1.0
+
+
 cdef inline void stream_penalise(Stream* s, Py_ssize_t j) noexcept nogil:
     """Penalise coefficients of a sparse feature for the path since the last time."""
     cdef Py_ssize_t K = s.n_outputs, k, cell
@@ -2346,7 +2410,7 @@ cdef double stream_sparse(
     cdef const Values* x
     cdef const Index* columns
     cdef double w, total = 0.0, q, d, old, scale, before, own, squares, step, u, factor
-    cdef bint penalised = s.l1 > 0.0 or s.l2 > 0.0
+    cdef bint penalised = s.l1 > 0.0 or s.l2 > 0.0, changed
     for t in range(n_order):
         i = order[t]
         x = values + indptr[i]
@@ -2355,29 +2419,34 @@ cdef double stream_sparse(
         w = weight[t] if weight != NULL else 1.0
         stream_next(s, w)
         w *= s.scalars[NOW]
-        q = 0.0
+        q, changed = 0.0, False
         for k in range(K):
-            s.z[k] = s.intercept[k]
+            s.z[k] = s.other[k] = s.intercept[k]
         for a in range(length):
             j = columns[a]
             if penalised:
                 stream_penalise(s, j)
-            old = s.square[j]
             s.square[j] += w * x[a] * x[a]
             s.stored[j] += w
-            if s.square[j] > 2.0 * old:
-                # Mean squares of the rows that hold the feature, before and now.
-                before = 0.0
-                if s.stored[j] > w:
-                    before = old / (s.stored[j] - w) / (s.square[j] / s.stored[j])
-                if before < 0.5:
-                    for k in range(K):
-                        s.coef[j * K + k] *= before
-                        s.coef_mean[j * K + k] *= before
-                    s.birth[j] += (1.0 - before) * (s.scalars[PAST] - s.birth[j])
+            before = stream_kept(s, j, w * x[a] * x[a], w)
+            changed |= before < 1.0
             q += sparse_scale(s, j) * x[a] * x[a]
             for k in range(K):
-                s.z[k] += x[a] * s.coef[j * K + k]
+                u = x[a] * s.coef[j * K + k]
+                s.z[k] += u
+                s.other[k] += u * before
+        if changed and stream_may_forget(s):
+            if stream_forgets(loss, s, y + t * y_columns):
+                for a in range(length):
+                    j = columns[a]
+                    before = stream_kept(s, j, w * x[a] * x[a], w)
+                    if before < 1.0:
+                        for k in range(K):
+                            s.coef[j * K + k] *= before
+                            s.coef_mean[j * K + k] *= before
+                        s.birth[j] += (1.0 - before) * (s.scalars[PAST] - s.birth[j])
+                for k in range(K):
+                    s.z[k] = s.other[k]
         w = weight[t] if weight != NULL else 1.0
         stream_losses(loss, s, y + t * y_columns, w)
         squares, u = 0.0, 0.0
@@ -2477,7 +2546,7 @@ def run_stream(
     cdef Stream s
     cdef Py_ssize_t n = X.n_features, K = state["coef"].shape[0]
     cdef Py_ssize_t m = order.shape[0], columns = y.shape[1]
-    cdef double[::1] room = np.empty(4 * n + 3 * K)
+    cdef double[::1] room = np.empty(5 * n + 4 * K)
     cdef const Py_ssize_t* rows = &order[0] if m else NULL
     cdef const double* target = &y[0, 0] if m else NULL
     cdef const double* w = &weight[0] if weight is not None else NULL
@@ -2512,8 +2581,10 @@ def run_stream(
     s.row = s.moved + n
     s.scale = s.row + n
     s.variance = s.scale + n
-    s.z = s.variance + n
-    s.g = s.z + K
+    s.kept = s.variance + n
+    s.z = s.kept + n
+    s.other = s.z + K
+    s.g = s.other + K
     s.v = s.g + K
     with nogil:
         if X.sparse and X.single and X.wide_index:

@@ -105,8 +105,28 @@ def scale_of(state):
     return scale
 
 
-def go_on_from(state, coef, intercept):
-    """Put another model in place of the present one; what was seen still counts."""
+def going_on(problem, state):
+    """A copy of a state, with what the present penalties need."""
+    new = start(problem, state["dtype"])
+    for name, old in state.items():
+        if not isinstance(old, np.ndarray):
+            new[name] = old
+        elif old.shape == new[name].shape:
+            new[name] = old.copy(order="A")
+        elif name == "seen":
+            new[name][:] = state["path"][:, None]
+        elif new[name].size:  # sign_mean, which only L1 has
+            new[name][:] = np.sign(state["coef"])
+    return new
+
+
+def go_on_from(state, coef, intercept, rows=0.0):
+    """Put another model in place of the present one; what was seen still counts.
+
+    `rows` is how many rows of a stream that has not begun the model comes from.
+    """
+    if rows:
+        state["scalars"][PAST] = POWER * rows
     state["coef"][:] = state["coef_mean"][:] = coef
     centred = intercept + coef @ state["mean"]
     state["intercept"][:] = state["intercept_mean"][:] = centred

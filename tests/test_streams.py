@@ -13,6 +13,7 @@ from sklearn.datasets import (
     load_iris,
     load_wine,
 )
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import Ridge
 from test_autopilot import constant_objective, objective
 
@@ -513,3 +514,105 @@ def test_shuffle_learns_each_call_in_an_order_of_its_own():
     same(a, b)
     c = learn(model_of("squared_error", shuffle=True, random_state=1), X, z, 50)
     assert not np.array_equal(a.coef_, c.coef_)
+
+
+# ---------------------------------------------------- outliers, mixtures and mistakes
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("distance", [50, 100, 1000])
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "absolute_error"])
+def test_a_row_far_out_takes_no_model_away(loss, distance, sparse):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5000, 3))
+    y = X @ [1.0, 2.0, 3.0] + 1.0 + 0.1 * rng.normal(size=5000)
+    far = np.full((1, 3), float(distance))
+    target = far @ [1.0, 2.0, 3.0] + 1.0
+    X = sp.csr_array(X) if sparse else X
+    far = sp.csr_array(far) if sparse else far
+    fitted = model_of(loss).fit(X[:4000], y[:4000])
+    streamed = learn(model_of(loss), X[:4000], y[:4000], 100)
+    for model in (fitted, streamed):
+        model.partial_fit(far, target)
+        assert model.score(X, y) > 0.99
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "epsilon_insensitive"])
+def test_one_target_far_out_does_not_move_a_robust_loss(loss):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(6000, 3))
+    y = X @ [1.0, 2.0, 3.0] + 1.0 + 0.1 * rng.normal(size=6000)
+    model = learn(model_of(loss), X[:4000], y[:4000], 100)
+    model.partial_fit(X[:1], [1e9])
+    for size in (1, 50, 1000):
+        model.partial_fit(X[4000 : 4000 + size], y[4000 : 4000 + size])
+        assert model.score(X, y) > 0.98
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "cauchy", "log_loss"])
+def test_a_stream_goes_on_in_the_storage_it_began_in(loss):
+    X, z = data()
+    y = targets(loss, z)
+    model = model_of(loss).fit(X, y)
+    other = pickle.loads(pickle.dumps(model))
+    same(model.partial_fit(X[:9], y[:9]), other.partial_fit(sp.csr_array(X[:9]), y[:9]))
+    X = sp.csr_array(X)
+    model = model_of(loss).fit(X, y)
+    other = pickle.loads(pickle.dumps(model))
+    same(model.partial_fit(X[:9], y[:9]), other.partial_fit(X[:9].toarray(), y[:9]))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "hinge"])
+def test_a_textbook_fit_weighs_its_rows(loss, sparse):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 4))
+    z = X @ [1.0, 2.0, 3.0, 4.0] + 0.1 * rng.normal(size=4000)
+    y = (z > 0).astype(int) if loss == "hinge" else z
+    X = sp.csr_array(X) if sparse else X
+    model = model_of(loss, eta0=0.01, max_iter=50, tol=None).fit(X, y)
+    score = model.score(X, y)
+    model.set_params(eta0="auto")
+    for row in range(10):
+        model.partial_fit(X[row : row + 1], y[row : row + 1])
+        assert model.score(X, y) > score - 0.03
+
+
+def test_another_penalty_goes_on():
+    X, z = data(2000)
+    model = learn(GDRegressor(random_state=0), X, z, 100)
+    score = model.score(X, z)
+    for penalty in ("l1", None, "elasticnet", "l2"):
+        model.set_params(penalty=penalty, l1_ratio=0.5).partial_fit(X[:2], z[:2])
+        assert model.score(X, z) > score - 0.01
+
+
+def test_coefficients_changed_in_place_are_what_goes_on():
+    X, z = data()
+    for model in (
+        GDRegressor(random_state=0).partial_fit(X, z),
+        GDRegressor().fit(X, z),
+    ):
+        model.coef_[:] = 100.0
+        model.intercept_[:] = -7.0
+        model.partial_fit(X[:1], [X[0].sum() * 100.0 - 7.0])
+        np.testing.assert_allclose(model.coef_, 100.0, rtol=0.01)
+
+
+def test_a_first_chunk_that_overflows_leaves_an_unfitted_model():
+    X, z = data()
+    model = GDRegressor()
+    with pytest.warns(ConvergenceWarning, match="too large"):
+        model.partial_fit(X, z * 1e200)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    assert model.partial_fit(X, z).score(X, z) > 0.5
+
+
+def test_classes_may_be_a_list():
+    X, z = data()
+    y = (z > 0).astype(int)
+    model = GDClassifier(random_state=0)
+    model.coef_, model.intercept_ = np.zeros((1, 5)), np.zeros(1)
+    model.classes_ = [0, 1]
+    assert model.partial_fit(X, y).score(X, y) > 0.7
