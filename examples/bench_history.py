@@ -54,7 +54,7 @@ def epochs_alone(model, X, y):
     state = model._start(problem)
     state.eta = model.eta0
     batch_size = {"batch": len(y), "minibatch": 32, "sgd": 1}[model.solver]
-    method = Textbook(problem, state, batch_size, constant)
+    method = Textbook(problem, state, model.solver, batch_size, constant)
     generator = np.random.default_rng([0, 1]) if method.shuffled else None
     seconds = []
     with Visits(problem, generator, model.max_iter) as visits:

@@ -379,8 +379,10 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             updates = UpdateRecord(**getattr(self, "update_history_", {}))
             updates.add(t, losses + penalty)
             self.update_history_ = updates.columns()
-        squares = np.maximum(state["squares"], 1e-300) / state["scalars"][_stream.NOW]
-        self.eta0_ = float(np.max(state["distance"] / np.sqrt(squares)))
+        squares = state["squares"]  # coupled outputs use the first place only
+        steps = state["distance"][squares > 0.0] / np.sqrt(squares[squares > 0.0])
+        steps *= np.sqrt(state["scalars"][_stream.NOW])
+        self.eta0_ = float(np.max(steps, initial=0.0))
         record = {
             # Of the rows before they are learnt: progressive validation.
             "objective": total / problem.n_rows + penalty,

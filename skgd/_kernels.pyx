@@ -2094,7 +2094,7 @@ cdef struct Stream:
 cdef enum:
     WEIGHT = 0              # sums of weights and of rows
     N_ROWS = 1
-    PAST = 2                # rows in the average, those since, and their values
+    PAST = 2                # sums of rows in the average, and since; values since
     PENDING = 3
     DUE = 4
     NOW = 5                 # weight of the latest row in the sums
@@ -2169,7 +2169,7 @@ cdef inline bint stream_may_forget(Stream* s) noexcept nogil:
     """Whether a feature may begin anew: not in a model of rows that were not seen."""
     return (
         s.scalars[N_ROWS] > s.scalars[NOW]
-        and s.scalars[PAST] <= AVERAGE_POWER * s.scalars[N_ROWS] / s.scalars[NOW]
+        and s.scalars[PAST] <= AVERAGE_POWER * s.scalars[N_ROWS]
     )
 
 
@@ -2178,9 +2178,9 @@ cdef inline bint stream_forgets(Loss loss, Stream* s, const double* y) noexcept 
 
     That an outlier doubles a sum of squares is nothing against what many rows taught.
     """
-    cdef double rows = s.scalars[N_ROWS] / s.scalars[NOW]
+    cdef double rows = s.scalars[N_ROWS]
     return (
-        (rows <= FIRST_ROWS and s.scalars[PAST] <= rows)
+        (rows <= FIRST_ROWS * s.scalars[NOW] and s.scalars[PAST] <= rows)
         or not stream_loss(loss, s, y, s.other) > stream_loss(loss, s, y, s.z)
     )
 
@@ -2206,7 +2206,7 @@ cdef void stream_average(Stream* s) noexcept nogil:
     cdef Py_ssize_t of_feature = K if sparse else 1
     cdef double* past = &s.scalars[PAST]
     cdef double new = AVERAGE_POWER * s.scalars[PENDING]
-    cdef double share = new / (past[0] + new) if past[0] >= 1.0 else 1.0
+    cdef double share = new / (past[0] + new)
     cdef double own, sign
     cdef double* w
     cdef double* a
@@ -2242,11 +2242,11 @@ cdef inline void stream_next(Stream* s, double w) noexcept nogil:
     if s.growth > 1.0 and not s.frozen:
         # What is past weighs less than what comes, in the average as well.
         s.scalars[NOW] *= s.growth
-        s.scalars[PAST] /= s.growth
         now = s.scalars[NOW]
         if now > LARGEST_NOW:
             for j in range(s.n_features):
                 s.square[j] /= now
+                s.birth[j] /= now
                 if s.stored != NULL:
                     s.stored[j] /= now
             for k in range(s.n_outputs):
@@ -2255,6 +2255,8 @@ cdef inline void stream_next(Stream* s, double w) noexcept nogil:
                 s.slopes[k] /= now
             s.scalars[WEIGHT] /= now
             s.scalars[N_ROWS] /= now
+            s.scalars[PAST] /= now
+            s.scalars[PENDING] /= now
             s.scalars[NOW] = 1.0
     s.scalars[N_ROWS] += s.scalars[NOW]
     s.scalars[WEIGHT] += w * s.scalars[NOW]
@@ -2269,7 +2271,7 @@ cdef double stream_dense(
     cdef const Values* x
     cdef double w = 1.0, total = 0.0, limit = s.noise * s.noise
     cdef double share, old, new, q, u, own, squares, step, size, factor
-    cdef bint doubled
+    cdef bint doubled, early
     cdef double* W
     cdef const double* scale = s.scale
     for t in range(n_order):
@@ -2363,8 +2365,10 @@ cdef double stream_dense(
                 j = 0 if s.coupled else k
                 s.distance[j] = fmax(s.distance[j], sqrt(size))
         if not s.frozen:
-            s.scalars[PENDING] += 1.0
-            if s.scalars[PAST] < FIRST_ROWS or s.scalars[PENDING] >= AVERAGE_ROWS:
+            u = s.scalars[NOW]
+            s.scalars[PENDING] += u
+            early = s.scalars[PAST] < FIRST_ROWS * u
+            if early or s.scalars[PENDING] >= AVERAGE_ROWS * u:
                 stream_average(s)
     return total
 
@@ -2410,7 +2414,7 @@ cdef double stream_sparse(
     cdef const Values* x
     cdef const Index* columns
     cdef double w, total = 0.0, q, d, old, scale, before, own, squares, step, u, factor
-    cdef bint penalised = s.l1 > 0.0 or s.l2 > 0.0, changed
+    cdef bint penalised = s.l1 > 0.0 or s.l2 > 0.0, changed, early
     for t in range(n_order):
         i = order[t]
         x = values + indptr[i]
@@ -2487,9 +2491,10 @@ cdef double stream_sparse(
                 s.distance[place] = sqrt(s.norms[place])
         if s.frozen:
             continue
-        s.scalars[PENDING] += 1.0
+        s.scalars[PENDING] += s.scalars[NOW]
         s.scalars[DUE] += length
-        if s.scalars[PAST] < FIRST_SPARSE or s.scalars[DUE] >= AVERAGE_VALUES * n:
+        early = s.scalars[PAST] < FIRST_SPARSE * s.scalars[NOW]
+        if early or s.scalars[DUE] >= AVERAGE_VALUES * n:
             s.scalars[DUE] = 0.0
             for k in range(K):
                 s.norms[k] = 0.0

@@ -166,7 +166,7 @@ def result(problem, state):
     new, share = POWER * pending, 0.0
     own = np.zeros(1)
     if pending:
-        share = new / (past + new) if past >= 1.0 else 1.0
+        share = new / (past + new)
         own = np.where(state["birth"] > 0.0, new / (past - state["birth"] + new), share)
     if state["seen"].size and pending:
         # Penalties of sparse features that are due.

@@ -616,3 +616,20 @@ def test_classes_may_be_a_list():
     model.coef_, model.intercept_ = np.zeros((1, 5)), np.zeros(1)
     model.classes_ = [0, 1]
     assert model.partial_fit(X, y).score(X, y) > 0.7
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("half_life", [1, 10, 100, 1000])
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "log_loss", "hinge"])
+def test_half_life_of_any_length(loss, half_life, sparse):
+    X, z = data(3000)
+    y = targets(loss, z)
+    X = sp.csr_array(X) if sparse else X
+    model = learn(model_of(loss, half_life=half_life), X, y, 20)
+    state = model._stream
+    assert np.isfinite(model.coef_).all()
+    past, pending, now = state["scalars"][[2, 3, 5]]
+    rows = 1.0 / (1.0 - 0.5 ** (1.0 / half_life))
+    assert (past + pending) / now == pytest.approx(min(rows, 3000), rel=0.3)
+    assert np.all(state["birth"] <= past)  # in the same unit
