@@ -340,10 +340,11 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             return None  # there is nothing to learn from such a chunk
         if isinstance(self, RegressorMixin):
             self._learn_targets(y)
-        stream = getattr(self, "_stream", None)
-        if stream is not None and stream["sparse"] != sp.issparse(X):
+        if self._automatic(self._one_loss()):
             # A stream goes on in the storage that it began in.
-            X = sp.csr_array(X) if stream["sparse"] else X.toarray()
+            began = getattr(self, "_stream", None)
+            sparse = began["sparse"] if began else _stream.is_sparse(X)
+            X = _stream.stored_as(sparse, X)
         rows = _positive(sample_weight)
         problem = self._problem(X, y, sample_weight, rows, normalize=False)
         if self._automatic(problem.loss):
@@ -713,7 +714,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             vars(self).pop("_stream", None)
         if automatic:
             self._stream = _stream.after_fit(
-                problem, X.dtype, method.measured, *outcome.state.result(), rng
+                problem, X, method.measured, *outcome.state.result(), rng
             )
             self._streamed = _dense(self.coef_).copy(), self.intercept_.copy()
         if partial and outcome.reason != "diverged":
@@ -1239,10 +1240,10 @@ class GDRegressor(RegressorMixin, _BaseGD):
 
         `coef_` and `intercept_` may be set between calls; training goes on from there.
         A chunk whose weights are all 0 is skipped. Where numbers overflow, there is a
-        ConvergenceWarning and the model stays. Columns of sparse X are not centred:
-        those far from zero (a mean of several standard deviations) are learnt far too
-        slowly; give them dense, or centre them. An outlier of a feature is in its
-        variance for good, unless `half_life` is set.
+        ConvergenceWarning and the model stays. Columns of sparse X are not centred if
+        there are more than 100: those far from zero (by several standard deviations)
+        are then learnt far too slowly; give them dense, or centre them. An outlier of a
+        feature is in its variance for good, unless `half_life` is set.
 
         Rows should not come sorted by what is predicted: one pass over rows sorted by
         the target ends a few percent of the gain from the optimum, and 'quantile' and
@@ -1731,10 +1732,10 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
 
         `coef_` and `intercept_` may be set between calls; training goes on from there.
         A chunk whose weights are all 0 is skipped. Where numbers overflow, there is a
-        ConvergenceWarning and the model stays. Columns of sparse X are not centred:
-        those far from zero (a mean of several standard deviations) are learnt far too
-        slowly; give them dense, or centre them. An outlier of a feature is in its
-        variance for good, unless `half_life` is set.
+        ConvergenceWarning and the model stays. Columns of sparse X are not centred if
+        there are more than 100: those far from zero (by several standard deviations)
+        are then learnt far too slowly; give them dense, or centre them. An outlier of a
+        feature is in its variance for good, unless `half_life` is set.
 
         Loss 'perceptron' has no objective to choose steps by: it is as with a number
         for `eta0`.

@@ -6,19 +6,36 @@ or in several. All rows count alike, unless they are to be forgotten.
 """
 
 import numpy as np
+import scipy.sparse as sp
 
 from skgd import _penalties
-from skgd._kernels import run_stream
+from skgd._kernels import Rows, run_stream
 
+# Sparse rows of at most so many features are learnt as dense ones: only these are
+# centred, without which columns far from zero are hardly learnt.
+DENSE_FEATURES = 100
 SAMPLE = 1000  # rows that the sums over gradients are taken from at the end of a fit
 POWER = 3.0  # weight of a row in the average, as in the kernel
 WEIGHT, N_ROWS, PAST, PENDING, _, NOW, N_SCALARS = range(7)
 
 
-def start(problem, dtype):
+def is_sparse(X):
+    """Whether a stream that begins with these rows is one of sparse rows."""
+    return sp.issparse(X) and X.shape[1] > DENSE_FEATURES
+
+
+def stored_as(sparse, X):
+    """The rows in the storage of a stream."""
+    if sparse == sp.issparse(X):
+        return X
+    return sp.csr_array(X) if sparse else X.toarray()
+
+
+def start(problem, dtype, sparse=None):
     """The state before the first row."""
-    K, p, sparse = problem.n_outputs, problem.X.n_features, problem.X.sparse
-    order = problem.X.order
+    K, p = problem.n_outputs, problem.X.n_features
+    sparse = problem.X.sparse if sparse is None else sparse
+    order = "F" if sparse else "C"
     penalised = sparse and (problem.l1 or problem.l2)
     state = {
         "dtype": np.dtype(dtype),
@@ -51,22 +68,23 @@ def start(problem, dtype):
     return state
 
 
-def after_fit(problem, dtype, measured, coef, intercept, rng):
-    """The state of a stream whose first rows were those of a fit."""
+def after_fit(problem, X, measured, coef, intercept, rng):
+    """The state of a stream whose first rows were those of a fit, of the rows of X."""
     with np.errstate(all="ignore"):
-        return _after_fit(problem, dtype, measured, coef, intercept, rng)
+        return _after_fit(problem, X, measured, coef, intercept, rng)
 
 
-def _after_fit(problem, dtype, measured, coef, intercept, rng):
-    state = start(problem, dtype)
+def _after_fit(problem, X, measured, coef, intercept, rng):
+    sparse = is_sparse(X)
+    state = start(problem, X.dtype, sparse)
     n, weight = problem.n_rows, measured.weight
     state["scalars"][[WEIGHT, N_ROWS, PAST]] = weight, n, POWER * n
-    centred = problem.fit_intercept and not problem.X.sparse
+    centred = problem.fit_intercept and not sparse
     if centred:
         state["mean"][:] = measured.mean
-    _, second = measured.about(centred, dtype)
+    _, second = measured.about(centred, X.dtype)
     state["square"][:] = second * weight
-    if problem.X.sparse:
+    if sparse:
         state["stored"][:] = np.minimum(measured.stored, 1.0) * weight
     go_on_from(state, coef, intercept)
     if problem.l1:
@@ -77,9 +95,13 @@ def _after_fit(problem, dtype, measured, coef, intercept, rng):
     if n > SAMPLE:
         chosen = np.sort(rng.choice(n, SAMPLE, replace=False))
     weights = None if weights is None else weights[chosen]
+    rows, data = rows[chosen], problem.X
+    if sparse != data.sparse:
+        data = Rows(stored_as(sparse, X[rows]))
+        rows = np.arange(len(rows))
     probe = copied(state)
     run_stream(
-        problem.X, rows[chosen], y[chosen], weights, problem.l1, problem.l2,
+        data, rows, y[chosen], weights, problem.l1, problem.l2,
         problem.loss, problem.fit_intercept, probe, frozen=True,
     )  # fmt: skip
     for name in ("squares", "slopes", "losses"):

@@ -17,10 +17,11 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import Ridge
 from test_autopilot import constant_objective, objective
 
-from skgd import GDClassifier, GDRegressor
+from skgd import GDClassifier, GDRegressor, _stream
 from skgd._estimators import RECORDED_CALLS
 from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 
+DENSE_FEATURES = _stream.DENSE_FEATURES
 OF_CLASSES = sorted(set(CLASSIFICATION_LOSSES) - set(REGRESSION_LOSSES))
 # The objective of the perceptron guides no steps; its constant steps are textbook.
 LOSSES = sorted({*REGRESSION_LOSSES, *CLASSIFICATION_LOSSES} - {"perceptron"})
@@ -28,6 +29,12 @@ PENALTIES = (
     {"penalty": None}, {"penalty": "l2"}, {"penalty": "l1", "alpha": 0.01},
     {"penalty": "elasticnet", "alpha": 0.01, "l1_ratio": 0.5},
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def sparse_is_sparse(monkeypatch):
+    """Few sparse columns are learnt as sparse here, as only many are elsewhere."""
+    monkeypatch.setattr(_stream, "DENSE_FEATURES", 0)
 
 
 def model_of(loss, **parameters):
@@ -633,3 +640,36 @@ def test_half_life_of_any_length(loss, half_life, sparse):
     rows = 1.0 / (1.0 - 0.5 ** (1.0 / half_life))
     assert (past + pending) / now == pytest.approx(min(rows, 3000), rel=0.3)
     assert np.all(state["birth"] <= past)  # in the same unit
+
+
+@pytest.mark.parametrize("fit_first", [False, True])
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "log_loss", "hinge"])
+def test_sparse_columns_far_from_zero(loss, fit_first, monkeypatch):
+    monkeypatch.setattr(_stream, "DENSE_FEATURES", DENSE_FEATURES)
+    rng = np.random.default_rng(0)
+    X = rng.normal([0.0, 3.0, 10.0, 100.0, 1000.0], size=(20_000, 5))
+    z = (X - X.mean(axis=0)) @ rng.normal(size=5) + rng.normal(size=len(X))
+    y = (z > 0).astype(int) if loss in OF_CLASSES else z
+    model, dense = model_of(loss), model_of(loss)
+    rows = sp.csr_array(X)
+    if fit_first:
+        model.fit(rows[:50], y[:50])
+        dense.fit(X[:50], y[:50])
+        assert suboptimality(learn(model, rows, y, 100), rows, y) < 3
+        assert suboptimality(learn(dense, X, y, 100), X, y) < 3
+    else:
+        same(learn(model, rows, y, 100), learn(dense, X, y, 100))
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("single", [False, True])
+def test_more_than_100_columns_are_learnt_sparse(loss, single, monkeypatch):
+    monkeypatch.setattr(_stream, "DENSE_FEATURES", DENSE_FEATURES)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 150)) * (rng.uniform(size=(3000, 150)) < 0.05)
+    z = X @ rng.normal(size=150)
+    y = (z > 0).astype(int) if loss == "log_loss" else z
+    X = sp.csr_array(X.astype(np.float32) if single else X)
+    model = learn(model_of(loss), X, y, 50)
+    assert model._stream["sparse"] and model.score(X, y) > 0.8
+    same(learn(model_of(loss), X, y, 7), model)
