@@ -1254,7 +1254,9 @@ class GDRegressor(RegressorMixin, _BaseGD):
         It is that of the model in training; `coef_` is an average, which is better.
         At most 2,000 calls are kept: beyond, every other one goes.
 
-        One thread at a time may call this. Others may predict meanwhile.
+        One thread at a time may call this. Arrays are replaced, never changed in place,
+        so that others may predict meanwhile; at worst they read `coef_` of one call and
+        `intercept_` of the next. A copy of the model has both of one.
 
         Parameters
         ----------
@@ -1750,7 +1752,9 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         It is that of the model in training; `coef_` is an average, which is better.
         At most 2,000 calls are kept: beyond, every other one goes.
 
-        One thread at a time may call this. Others may predict meanwhile.
+        One thread at a time may call this. Arrays are replaced, never changed in place,
+        so that others may predict meanwhile; at worst they read `coef_` of one call and
+        `intercept_` of the next. A copy of the model has both of one.
 
         Parameters
         ----------
