@@ -469,6 +469,9 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             multi_output=isinstance(self, RegressorMixin),
             reset=reset,
         )
+        if sp.issparse(X) and X.indices.dtype != X.indptr.dtype:
+            # Of such matrices, older versions of scipy cannot take rows.
+            X = sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
         return X, y, _check_weights(sample_weight, X, skip)
 
     def _learn_targets(self, y):
