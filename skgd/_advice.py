@@ -186,17 +186,12 @@ class _Step:
         p = problem.X.n_features
         if p > FEATURES:
             return " but may be slow"
-        rows, y, weight = problem.visits()
-        chosen = slice(None)
-        if n > ROWS:
-            chosen = np.sort(self.rng.choice(n, ROWS, replace=False))
-        rows = rows[chosen]
+        rows, _, weight = problem.visits(_step_size.draw(n, ROWS, self.rng))
         with np.errstate(all="ignore"):
             H = second_moments(
-                problem.X, rows, None if weight is None else weight[chosen],
-                np.zeros(p), np.ones(p), problem.fit_intercept,
-            ) / len(rows)  # fmt: skip
-            H *= problem.loss.curvature(y, weight)
+                problem.X, rows, weight, np.zeros(p), np.ones(p), problem.fit_intercept
+            ) / len(rows)
+            H *= problem.loss.curvature(problem.y, problem.weight)
         if not np.isfinite(H).all():
             return " but may be slow"
         values = np.linalg.eigvalsh(H)

@@ -71,9 +71,6 @@ class Metric:
     norm: float
     patience: float
 
-    def point(self, coef, intercept):
-        return np.column_stack([coef, intercept + coef @ self.mean])
-
     def coef_and_intercept(self, point):
         coef, centred = point[:, :-1], point[:, -1]
         return coef, centred - coef @ self.mean

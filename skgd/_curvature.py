@@ -5,6 +5,7 @@ from scipy.linalg.lapack import dpotrf
 
 from skgd._kernels import second_moments
 from skgd._quasi_newton import largest_eigenvalue
+from skgd._step_size import draw
 
 # Rows of the sample, or this many for each feature; with a tenth of both, hinge took
 # three times as many epochs on 327,000 rows.
@@ -27,18 +28,16 @@ class Sample:
         self.root = reciprocal(np.sqrt(second))
         self.penalty = np.append(problem.l2 * self.root**2, 0.0)
         n, m = problem.n_rows, self.size(problem)
-        self.take(np.sort(rng.choice(n, m, replace=False)) if m < n else slice(None))
+        self.take(draw(n, m, rng))
         variances = np.diag(self.moments)[:-1][self.root > 0.0]
         few = len(self.penalty) <= FEW * problem.n_outputs
         if m < n and few and not np.all(np.abs(np.log(variances)) < SKEWED):
             # A few rows make the variance, of which the sample has too few.
-            self.take(slice(None))
+            self.take(None)
 
     def take(self, chosen):
-        rows, y, weight = self.problem.visits()
-        self.chosen = chosen
-        self.rows, self.y = rows[chosen], y[chosen]
-        self.weight = None if weight is None else weight[chosen]
+        self.chosen = slice(None) if chosen is None else chosen
+        self.rows, self.y, self.weight = self.problem.visits(chosen)
         self.moments = self.products(self.rows, self.weight) / len(self.rows)
 
     @staticmethod

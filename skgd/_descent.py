@@ -52,8 +52,11 @@ class Descent:
         Moves remembered.
     """
 
+    steps_by_sample = True  # if there is one
+
     def __init__(self, finish, outputs, reference, curvature, second, n_pairs):
         self.finish, self.problem, self.outputs = finish, finish.problem, outputs
+        self.sample = finish.sample if self.steps_by_sample else None
         self.reference = reference
         self.kinked = finish.problem.loss.kinked
         self.newton = self.has_own_curvature()
@@ -86,14 +89,14 @@ class Descent:
     # --------------------------------------------------- what L1 does in another way
 
     def remembered(self, n_pairs, dimension):
-        if self.finish.sample is not None:
-            self.go_on_by(self.curvature * self.finish.sample.moments)
+        if self.sample is not None:
+            self.go_on_by(self.curvature * self.sample.moments)
         return Pairs(n_pairs, dimension)
 
     def standardised(self, second, curvature):
-        mean, sample = self.finish.mean, self.finish.sample
-        if sample is not None:
-            return Coordinates(mean, sample.root)
+        mean = self.finish.mean
+        if self.sample is not None:
+            return Coordinates(mean, self.sample.root)
         scale = reciprocal(second + self.problem.l2 / curvature)
         return Coordinates(mean, np.sqrt(np.where(second > 0.0, scale, 0.0)))
 
@@ -135,7 +138,7 @@ class Descent:
 
     def has_own_curvature(self):
         """Whether steps are taken by the curvature of the present point."""
-        sample, loss = self.finish.sample, self.problem.loss
+        sample, loss = self.sample, self.problem.loss
         if sample is None or not loss.convex or loss.quadratic:
             return False
         if loss.coupled:
@@ -430,16 +433,7 @@ class Orthant(Descent):
     Andrew and Gao, "Scalable training of L1-regularized log-linear models", ICML 2007.
     """
 
-    def remembered(self, n_pairs, dimension):
-        return Pairs(n_pairs, dimension)
-
-    def standardised(self, second, curvature):
-        scale = reciprocal(second + self.problem.l2 / curvature)
-        root = np.sqrt(np.where(second > 0.0, scale, 0.0))
-        return Coordinates(self.finish.mean, root)
-
-    def has_own_curvature(self):
-        return False
+    steps_by_sample = False
 
     def thresholds(self):
         l1 = self.problem.l1 * self.coordinates.root
@@ -546,8 +540,7 @@ class Proximal(Orthant):
     SIAM J. Optim. 24, 2014, section 2.3).
     """
 
-    standardised = Descent.standardised
-    has_own_curvature = Descent.has_own_curvature
+    steps_by_sample = True
 
     def remembered(self, n_pairs, dimension):
         moments = self.curvature * self.finish.sample.moments

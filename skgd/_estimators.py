@@ -340,14 +340,15 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             return None  # there is nothing to learn from such a chunk
         if isinstance(self, RegressorMixin):
             self._learn_targets(y)
-        if self._automatic(self._one_loss()):
+        automatic = self._automatic(self._one_loss())
+        if automatic:
             # A stream goes on in the storage that it began in.
             began = getattr(self, "_stream", None)
             sparse = began["sparse"] if began else _stream.is_sparse(X)
             X = _stream.stored_as(sparse, X)
         rows = _positive(sample_weight)
         problem = self._problem(X, y, sample_weight, rows, normalize=False)
-        if self._automatic(problem.loss):
+        if automatic:
             return self._learn_stream(problem, X, first)
         state = self._start(problem) if first else self._resume(problem)
         return self._train(problem, state, X, max_iter=1, tol=None, partial=True)
@@ -396,13 +397,14 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         _extend(history, [record])
         _thin(history)
         self.history_, self.loss_curve_ = history, history["objective"]
-        self.coef_ = self._shape_coef(coef.astype(state["dtype"], order="C"))
+        coef = coef.astype(state["dtype"], order="C")
+        self.coef_ = self._shape_coef(coef)
         self.intercept_ = intercept.astype(state["dtype"])
         self.t_, self.n_iter_, self.batch_size_ = t + problem.n_rows, 1, 1
         self.objective_, self.gap_ = record["objective"], np.nan
         self.stop_reason_ = "max_iter"
         self._stream = state
-        self._streamed = coef, self.intercept_.copy()
+        self._streamed = coef.copy(), self.intercept_.copy()
         return None
 
     def _stream_state(self, problem, X, first):
@@ -410,24 +412,27 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         if first:
             return _stream.start(problem, X.dtype)
         shape = (self._n_outputs, problem.X.n_features)
+        state = getattr(self, "_stream", None)
+        if state is not None and state["coef"].shape != shape:
+            state = None
+        if state is not None:
+            state = _stream.going_on(problem, state)
+            kept, kept_intercept = self._streamed
+            given = np.atleast_2d(_dense(self.coef_))
+            if np.array_equal(given, kept) and np.array_equal(
+                self.intercept_, kept_intercept
+            ):
+                return state
+        # Coefficients of a textbook fit, or the user's own.
         coef = _shaped(_dense(self.coef_), shape, "coef_")
         intercept = _shaped(self.intercept_, shape[:1], "intercept_")
-        state = getattr(self, "_stream", None)
-        if state is None or state["coef"].shape != shape:
-            # Coefficients of a textbook fit, or the user's own: only their number of
-            # rows is known.
+        rows = 0.0
+        if state is None:
+            # Only the number of rows that they come from is known.
             state = _stream.start(problem, np.result_type(self.coef_, np.float32))
             updates, epochs = getattr(self, "t_", 1) - 1, getattr(self, "n_iter_", 1)
             rows = updates * getattr(self, "batch_size_", 1) / epochs
-            _stream.go_on_from(state, coef, intercept, rows)
-            return state
-        state = _stream.going_on(problem, state)
-        kept, kept_intercept = self._streamed
-        if not (
-            np.array_equal(kept.reshape(shape).astype(state["dtype"]), coef)
-            and np.array_equal(kept_intercept, intercept)
-        ):
-            _stream.go_on_from(state, coef, intercept)
+        _stream.go_on_from(problem, state, coef, intercept, rows)
         return state
 
     def _check_parameters(self, partial=False):
@@ -719,7 +724,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             self._stream = _stream.after_fit(
                 problem, X, method.measured, *outcome.state.result(), rng
             )
-            self._streamed = _dense(self.coef_).copy(), self.intercept_.copy()
+            self._streamed = np.atleast_2d(self.coef_).copy(), self.intercept_.copy()
         if partial and outcome.reason != "diverged":
             return None
         return _advice.complaint(
@@ -1069,7 +1074,7 @@ class GDRegressor(RegressorMixin, _BaseGD):
         newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
         Ctrl-C is a KeyboardInterrupt.)
     batch_size_ : int
-        Rows an update; 1 after `partial_fit` with eta0='auto'.
+        Rows per update; 1 after `partial_fit` with eta0='auto'.
     loss_curve_ : list of float
         The objective of each epoch: a mean over its batches, each evaluated before its
         update; for solver 'batch', the objective before the epoch; of the epochs of
@@ -1520,7 +1525,7 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
         Ctrl-C is a KeyboardInterrupt.)
     batch_size_ : int
-        Rows an update; 1 after `partial_fit` with eta0='auto'.
+        Rows per update; 1 after `partial_fit` with eta0='auto'.
     loss_curve_ : list of float
         The objective of each epoch, summed over the K problems of one-vs-rest: a mean
         over its batches, each evaluated before its update; for solver 'batch', the
@@ -1723,24 +1728,8 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn rows of a stream, going on from where the model stands.
 
-        With eta0='auto', rows are learnt one by one with steps from the rows so far, of
-        any scale ("distance over gradients", Ivgi, Hinder and Carmon, ICML 2023, eq. 1,
-        in a metric that follows the variance of the features). `solver`, `batch_size`,
-        `max_iter`, `tol`, `average` and `finish` are of no effect. With shuffle=False
-        the model is the same, bit for bit, however the rows are cut into calls; with
-        shuffle=True each call learns its rows in a random order of its own. All rows
-        count alike, those of `fit` included, unless `half_life` is set. Only sums are
-        kept, of constant size: a stream can be pickled and gone on with.
-
-        With a number for `eta0` or another `learning_rate`, a call is one epoch of
-        `solver` over its rows, and the schedule and averages go on.
-
-        `coef_` and `intercept_` may be set between calls; training goes on from there.
-        A chunk whose weights are all 0 is skipped. Where numbers overflow, there is a
-        ConvergenceWarning and the model stays. Columns of sparse X are not centred if
-        there are more than 100: those far from zero (by several standard deviations)
-        are then learnt far too slowly; give them dense, or centre them. An outlier of a
-        feature is in its variance for good, unless `half_life` is set.
+        See `GDRegressor.partial_fit` for how rows are learnt, what is kept, what may be
+        changed between calls and what to watch; all of that is the same here.
 
         Loss 'perceptron' has no objective to choose steps by: it is as with a number
         for `eta0`.
@@ -1749,15 +1738,6 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         it, and one pass may end below the constant model. Mix them, or keep some rows
         of each class and pass them again with each call. A few chunks of one class do
         no harm.
-
-        What to watch is `history_['objective']`: per call, the mean objective of its
-        rows before each was learnt (progressive validation), which needs no test data.
-        It is that of the model in training; `coef_` is an average, which is better.
-        At most 2,000 calls are kept: beyond, every other one goes.
-
-        One thread at a time may call this. Arrays are replaced, never changed in place,
-        so that others may predict meanwhile; at worst they read `coef_` of one call and
-        `intercept_` of the next. A copy of the model has both of one.
 
         Parameters
         ----------

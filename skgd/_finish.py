@@ -180,13 +180,7 @@ class Finish:
             problem.X, rows, self.y, weight, self.loss, coef, self.intercepts,
             self.offset, self.z, self.exact,
         )  # fmt: skip
-        gradient *= 1.0 / n
-        if problem.l2:
-            gradient += problem.l2 * coef
-        slope *= problem.fit_intercept / n
-        centred = np.empty((len(coef), problem.X.n_features + 1))
-        np.subtract(gradient, slope[:, None] * self.mean, out=centred[:, :-1])
-        centred[:, -1] = slope
+        centred = self.centred(coef, gradient, slope)
         for d in self.open:
             own = d.own
             point = coef[own], self.intercepts[own].copy()
@@ -207,6 +201,21 @@ class Finish:
             d.wanted = next_or_none(d.trials, d.answer)
         if any(d.ended for d in self.open):
             self._select()
+
+    def centred(self, coef, gradient, slope):
+        """Sums of gradients to those of the objective, also in (W, b + W mean).
+
+        The former in place, the latter returned, (K, p + 1).
+        """
+        problem, n = self.problem, self.problem.n_rows
+        gradient *= 1.0 / n
+        if problem.l2:
+            gradient += problem.l2 * coef
+        slope *= problem.fit_intercept / n
+        centred = np.empty((len(coef), problem.X.n_features + 1))
+        np.subtract(gradient, slope[:, None] * self.mean, out=centred[:, :-1])
+        centred[:, -1] = slope
+        return centred
 
     def targets(self, descent, y):
         """Those of a descent of one output, (n, 1)."""
@@ -267,7 +276,7 @@ class Finish:
 
     def hessian_times(self, descent, v):
         """The Hessian of A where a descent stands, times v, by a difference."""
-        problem, n = self.problem, self.problem.n_rows
+        problem = self.problem
         size = np.sqrt(inner(v, v))
         step = 1e-4 * (descent.width or 1.0) / max(size, 1e-300)
         coef, intercept = descent.coordinates.coefs(step * v)
@@ -283,9 +292,7 @@ class Finish:
         _, gradient, slope, _ = loss_gradient(
             problem.X, rows, y, weight, loss, coef, descent.point[1] + intercept, offset
         )
-        gradient = gradient / n + problem.l2 * coef
-        slope = slope * (problem.fit_intercept / n)
-        centred = np.column_stack([gradient - slope[:, None] * self.mean, slope])
+        centred = self.centred(coef, gradient, slope)
         return (centred - descent.centred) * descent.coordinates.root / step
 
     def softmax_curvature(self, z):

@@ -2090,8 +2090,10 @@ cdef struct Stream:
     double* other
     double* g
     double* v
+    double* step
 
-cdef enum:
+cpdef enum:
+    # What `scalars` of a state are, for _stream.py as well.
     WEIGHT = 0              # sums of weights and of rows
     N_ROWS = 1
     PAST = 2                # sums of rows in the average, and since; values since
@@ -2099,6 +2101,8 @@ cdef enum:
     DUE = 4
     NOW = 5                 # weight of the latest row in the sums
     N_SCALARS = 6
+
+cdef enum:
     AVERAGE_ROWS = 8        # rows between two averages of dense X,
     FIRST_ROWS = 256        # from this many on
     AVERAGE_VALUES = 64     # values for each feature between two of sparse X,
@@ -2107,6 +2111,7 @@ cdef enum:
 # The k-th iterate weighs about k^2 in the average; with 1: 0.17 % above the optimum, 2:
 # 0.22, 4: 0.38, but the progressive loss falls with it (medians over 8 designs).
 cdef double AVERAGE_POWER = 3.0
+POWER = AVERAGE_POWER
 # Sums are divided by `now` when it is that large.
 cdef double LARGEST_NOW = 1e60
 
@@ -2121,6 +2126,8 @@ cdef inline double stream_step(
     """
     cdef double now = s.scalars[NOW]
     cdef double clip = 1.0, step
+    if not squares > 0.0:
+        return 0.0
     if s.squares[k] > 0.0 and now * squares > s.squares[k]:
         clip = sqrt(s.squares[k] / (now * squares))
     s.squares[k] += now * squares * clip * clip
@@ -2131,35 +2138,15 @@ cdef inline double stream_step(
     return step if step * squares <= value else value / squares
 
 
-cdef inline void stream_losses(
-    Loss loss, Stream* s, const double* y, double w
-) noexcept nogil:
-    """Losses and slopes of a row, and the sums of them."""
-    cdef Py_ssize_t k
-    cdef double now = s.scalars[NOW], v, square
-    for k in range(s.n_outputs):
-        s.v[k] = 0.0
-    loss.rows(y, s.z, &w, s.g, 1, s.n_outputs, s.v)
-    for k in range(s.n_outputs):
-        # An outlier counts at most what all before it do.
-        v, square = now * s.v[k], now * s.g[k] * s.g[k]
-        if not s.frozen and s.losses[k] > 0.0:
-            v = fmin(v, s.losses[k])
-        if not s.frozen and s.slopes[k] > 0.0:
-            square = fmin(square, s.slopes[k])
-        s.losses[k] += v
-        s.slopes[k] += square
-
-
 cdef inline double stream_loss(
-    Loss loss, Stream* s, const double* y, const double* z
+    Loss loss, Stream* s, const double* y, const double* z, double w
 ) noexcept nogil:
-    """Loss of a row, the weight of which is 1; slopes and losses are overwritten."""
-    cdef double one = 1.0, total = 0.0
+    """Loss of a row of weight w at predictions z, in `v` that of each output."""
+    cdef double total = 0.0
     cdef Py_ssize_t k
     for k in range(s.n_outputs):
         s.v[k] = 0.0
-    loss.rows(y, z, &one, s.g, 1, s.n_outputs, s.v)
+    loss.rows(y, z, &w, s.g, 1, s.n_outputs, s.v)
     for k in range(s.n_outputs):
         total += s.v[k]
     return total
@@ -2181,8 +2168,20 @@ cdef inline bint stream_forgets(Loss loss, Stream* s, const double* y) noexcept 
     cdef double rows = s.scalars[N_ROWS]
     return (
         (rows <= FIRST_ROWS * s.scalars[NOW] and s.scalars[PAST] <= rows)
-        or not stream_loss(loss, s, y, s.other) > stream_loss(loss, s, y, s.z)
+        or not stream_loss(loss, s, y, s.other, 1.0) > stream_loss(loss, s, y, s.z, 1.0)
     )
+
+
+cdef inline void stream_begin_anew(
+    Stream* s, Py_ssize_t j, double kept
+) noexcept nogil:
+    """Keep this part of the coefficients of a feature, and of their average."""
+    cdef Py_ssize_t k, cell
+    for k in range(s.n_outputs):
+        cell = k * s.n_features + j if s.stored == NULL else j * s.n_outputs + k
+        s.coef[cell] *= kept
+        s.coef_mean[cell] *= kept
+    s.birth[j] += (1.0 - kept) * (s.scalars[PAST] - s.birth[j])
 
 
 cdef inline void stream_intercepts(Stream* s) noexcept nogil:
@@ -2196,6 +2195,44 @@ cdef inline void stream_intercepts(Stream* s) noexcept nogil:
             if step * g * g > s.v[k]:
                 step = s.v[k] / (g * g)
             s.intercept[k] -= step * g
+
+
+cdef inline double stream_learn(
+    Loss loss, Stream* s, const double* y, double w, double q, double own
+) noexcept nogil:
+    """Loss of a row at `z`; slopes and steps of the outputs, and their intercepts.
+
+    `q` is the squared norm of the row. Of a loss that is not one of residuals, the
+    intercept is one more coefficient, the scale of which is `own`.
+    """
+    cdef Py_ssize_t k
+    cdef double now = s.scalars[NOW], total, v, square, squares = 0.0
+    total = stream_loss(loss, s, y, s.z, w)
+    for k in range(s.n_outputs):
+        square = s.g[k] * s.g[k]
+        squares += square
+        # An outlier counts at most what all before it do.
+        v, square = now * s.v[k], now * square
+        if not s.frozen and s.losses[k] > 0.0:
+            v = fmin(v, s.losses[k])
+        if not s.frozen and s.slopes[k] > 0.0:
+            square = fmin(square, s.slopes[k])
+        s.losses[k] += v
+        s.slopes[k] += square
+    if s.fit_intercept and s.residual:
+        stream_intercepts(s)
+    if s.residual or not s.fit_intercept:
+        own = 0.0
+    for k in range(s.n_outputs):
+        if s.coupled and k > 0:
+            s.step[k] = s.step[0]
+        elif s.coupled:
+            s.step[0] = stream_step(s, 0, squares * (q + own), total)
+        else:
+            s.step[k] = stream_step(s, k, s.g[k] * s.g[k] * (q + own), s.v[k])
+        if s.step[k] != 0.0:
+            s.intercept[k] -= s.step[k] * s.g[k] * own
+    return total
 
 
 cdef void stream_average(Stream* s) noexcept nogil:
@@ -2269,15 +2306,14 @@ cdef double stream_dense(
 ) noexcept nogil:
     cdef Py_ssize_t n = s.n_features, K = s.n_outputs, t, j, k
     cdef const Values* x
-    cdef double w = 1.0, total = 0.0, limit = s.noise * s.noise
-    cdef double share, old, new, q, u, own, squares, step, size, factor
+    cdef double w, total = 0.0, limit = s.noise * s.noise
+    cdef double share, old, new, q, u, step, size, factor
     cdef bint doubled, early
     cdef double* W
     cdef const double* scale = s.scale
     for t in range(n_order):
         x = values + order[t] * stride
-        if weight != NULL:
-            w = weight[t]
+        w = weight[t] if weight != NULL else 1.0
         stream_next(s, w)
         w *= s.scalars[NOW]
         share = w / s.scalars[WEIGHT] if s.centred else 0.0
@@ -2313,45 +2349,28 @@ cdef double stream_dense(
                     s.other[k] += u * s.kept[j]
             if stream_forgets(loss, s, y + t * y_columns):
                 for j in range(n):
-                    factor = s.kept[j]
-                    if factor < 1.0:
-                        for k in range(K):
-                            s.coef[k * n + j] *= factor
-                            s.coef_mean[k * n + j] *= factor
-                        s.birth[j] += (1.0 - factor) * (s.scalars[PAST] - s.birth[j])
+                    if s.kept[j] < 1.0:
+                        stream_begin_anew(s, j, s.kept[j])
         for k in range(K):
             u = dot(<const double*> s.moved, s.coef + k * n, n, NULL)
             s.z[k] = s.intercept[k] + u
             # The model stays; only its centre moves.
             s.intercept[k] += share * u
-        w = weight[t] if weight != NULL else 1.0
-        stream_losses(loss, s, y + t * y_columns, w)
-        squares, u = 0.0, 0.0
-        for k in range(K):
-            u += s.v[k]
-            squares += s.g[k] * s.g[k]
+        u = stream_learn(
+            loss, s, y + t * y_columns, weight[t] if weight != NULL else 1.0, q,
+            fmax(1.0, (n + 1.0) * s.scalars[NOW] / s.scalars[N_ROWS]))
         total += u
         if losses != NULL:
             losses[t] = u
-        own = 0.0
-        if s.fit_intercept and s.residual:
-            stream_intercepts(s)
-        elif s.fit_intercept:
-            own = fmax(1.0, (n + 1.0) * s.scalars[NOW] / s.scalars[N_ROWS])
-        step, size = 0.0, 0.0
-        if s.coupled and squares * (q + own) > 0.0:
-            step = stream_step(s, 0, squares * (q + own), u)
+        size = 0.0
         for k in range(K):
+            step = s.step[k]
             if not s.coupled:
-                squares = s.g[k] * s.g[k] * (q + own)
-                step = stream_step(s, k, squares, s.v[k]) if squares > 0.0 else 0.0
                 size = 0.0
             if step == 0.0:
                 continue
             W = s.coef + k * n
-            factor = -step * s.g[k]
-            s.intercept[k] += factor * own
-            scaled_add(W, factor, s.scale, <const double*> s.row, n, NULL)
+            scaled_add(W, -step * s.g[k], s.scale, <const double*> s.row, n, NULL)
             if s.l1 > 0.0:
                 factor = step * s.l1
                 for j in range(n):
@@ -2395,12 +2414,11 @@ cdef inline double stream_kept(
 cdef inline void stream_penalise(Stream* s, Py_ssize_t j) noexcept nogil:
     """Penalise coefficients of a sparse feature for the path since the last time."""
     cdef Py_ssize_t K = s.n_outputs, k, cell
-    cdef double step, path, scale = sparse_scale(s, j)
+    cdef double step, scale = sparse_scale(s, j)
     for k in range(K):
         cell = j * K + k
-        path = s.path[0 if s.coupled else k]
-        step = scale * (path - s.seen[cell])
-        s.seen[cell] = path
+        step = scale * (s.path[k] - s.seen[cell])
+        s.seen[cell] = s.path[k]
         if step > 0.0:
             s.coef[cell] = shrink(s.coef[cell], step * s.l1) / (1.0 + step * s.l2)
 
@@ -2413,7 +2431,7 @@ cdef double stream_sparse(
     cdef Py_ssize_t n = s.n_features, K = s.n_outputs, t, i, j, k, a, length, place
     cdef const Values* x
     cdef const Index* columns
-    cdef double w, total = 0.0, q, d, old, scale, before, own, squares, step, u, factor
+    cdef double w, total = 0.0, q, d, old, scale, before, u, factor
     cdef bint penalised = s.l1 > 0.0 or s.l2 > 0.0, changed, early
     for t in range(n_order):
         i = order[t]
@@ -2439,46 +2457,26 @@ cdef double stream_sparse(
                 u = x[a] * s.coef[j * K + k]
                 s.z[k] += u
                 s.other[k] += u * before
-        if changed and stream_may_forget(s):
-            if stream_forgets(loss, s, y + t * y_columns):
-                for a in range(length):
-                    j = columns[a]
-                    before = stream_kept(s, j, w * x[a] * x[a], w)
-                    if before < 1.0:
-                        for k in range(K):
-                            s.coef[j * K + k] *= before
-                            s.coef_mean[j * K + k] *= before
-                        s.birth[j] += (1.0 - before) * (s.scalars[PAST] - s.birth[j])
-                for k in range(K):
-                    s.z[k] = s.other[k]
-        w = weight[t] if weight != NULL else 1.0
-        stream_losses(loss, s, y + t * y_columns, w)
-        squares, u = 0.0, 0.0
-        for k in range(K):
-            u += s.v[k]
-            squares += s.g[k] * s.g[k]
+        changed = changed and stream_may_forget(s)
+        if changed and stream_forgets(loss, s, y + t * y_columns):
+            for a in range(length):
+                j = columns[a]
+                before = stream_kept(s, j, w * x[a] * x[a], w)
+                if before < 1.0:
+                    stream_begin_anew(s, j, before)
+            for k in range(K):
+                s.z[k] = s.other[k]
+        u = stream_learn(
+            loss, s, y + t * y_columns, weight[t] if weight != NULL else 1.0, q, 1.0)
         total += u
         if losses != NULL:
             losses[t] = u
-        own = 0.0
-        if s.fit_intercept and s.residual:
-            stream_intercepts(s)
-        elif s.fit_intercept:
-            own = 1.0
-        step = 0.0
-        if s.coupled and squares * (q + own) > 0.0:
-            step = stream_step(s, 0, squares * (q + own), u)
-            s.path[0] += step
         for k in range(K):
             place = 0 if s.coupled else k
-            if not s.coupled:
-                squares = s.g[k] * s.g[k] * (q + own)
-                step = stream_step(s, k, squares, s.v[k]) if squares > 0.0 else 0.0
-                s.path[k] += step
-            if step == 0.0:
+            s.path[k] += s.step[k]
+            if s.step[k] == 0.0:
                 continue
-            factor = -step * s.g[k]
-            s.intercept[k] += factor * own
+            factor = -s.step[k] * s.g[k]
             for a in range(length):
                 j = columns[a]
                 scale = sparse_scale(s, j)
@@ -2551,7 +2549,7 @@ def run_stream(
     cdef Stream s
     cdef Py_ssize_t n = X.n_features, K = state["coef"].shape[0]
     cdef Py_ssize_t m = order.shape[0], columns = y.shape[1]
-    cdef double[::1] room = np.empty(5 * n + 4 * K)
+    cdef double[::1] room = np.empty(5 * n + 5 * K)
     cdef const Py_ssize_t* rows = &order[0] if m else NULL
     cdef const double* target = &y[0, 0] if m else NULL
     cdef const double* w = &weight[0] if weight is not None else NULL
@@ -2591,6 +2589,7 @@ def run_stream(
     s.other = s.z + K
     s.g = s.other + K
     s.v = s.g + K
+    s.step = s.v + K
     with nogil:
         if X.sparse and X.single and X.wide_index:
             total = stream_sparse(

@@ -123,6 +123,11 @@ def stable_step(problem, X, batch_size, rng):
     return 1.0 / (2.0 * min(smoothness, 1e307)) if smoothness > 0.0 else 1.0
 
 
+def draw(n_rows, size, rng):
+    """Which of n rows to look at, in order, if not at more than `size`; None: all."""
+    return np.sort(rng.choice(n_rows, size, replace=False)) if size < n_rows else None
+
+
 def largest_eigenvalue(
     X, rows, weight, fit_intercept, rng, mean, scale, unit=1.0, max_rows=1000, n_iter=20
 ):
@@ -132,8 +137,7 @@ def largest_eigenvalue(
     mean is over at most `max_rows` random rows.
     """
     weight = np.ones(len(rows)) if weight is None else weight
-    if len(rows) > max_rows:
-        chosen = np.sort(rng.choice(len(rows), max_rows, replace=False))
+    if (chosen := draw(len(rows), max_rows, rng)) is not None:
         rows, weight = rows[chosen], weight[chosen]
     sample, root = X[rows], np.sqrt(scale)
     if isinstance(sample, np.ndarray):

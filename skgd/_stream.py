@@ -9,14 +9,23 @@ import numpy as np
 import scipy.sparse as sp
 
 from skgd import _penalties
-from skgd._kernels import Rows, run_stream
+from skgd._kernels import (
+    N_ROWS,
+    N_SCALARS,
+    NOW,
+    PAST,
+    PENDING,
+    POWER,
+    WEIGHT,
+    Rows,
+    run_stream,
+)
+from skgd._step_size import draw
 
 # Sparse rows of at most so many features are learnt as dense ones: only these are
 # centred, without which columns far from zero are hardly learnt.
 DENSE_FEATURES = 100
 SAMPLE = 1000  # rows that the sums over gradients are taken from at the end of a fit
-POWER = 3.0  # weight of a row in the average, as in the kernel
-WEIGHT, N_ROWS, PAST, PENDING, _, NOW, N_SCALARS = range(7)
 
 
 def is_sparse(X):
@@ -86,34 +95,23 @@ def _after_fit(problem, X, measured, coef, intercept, rng):
     state["square"][:] = second * weight
     if sparse:
         state["stored"][:] = np.minimum(measured.stored, 1.0) * weight
-    go_on_from(state, coef, intercept)
+    go_on_from(problem, state, coef, intercept)
     if problem.l1:
         state["sign_mean"][:] = np.sign(coef)
     # A look at some rows, without learning.
-    rows, y, weights = problem.visits()
-    chosen = slice(None)
-    if n > SAMPLE:
-        chosen = np.sort(rng.choice(n, SAMPLE, replace=False))
-    weights = None if weights is None else weights[chosen]
-    rows, data = rows[chosen], problem.X
+    rows, y, weights = problem.visits(draw(n, SAMPLE, rng))
+    data = problem.X
     if sparse != data.sparse:
         data = Rows(stored_as(sparse, X[rows]))
         rows = np.arange(len(rows))
-    probe = copied(state)
+    probe = going_on(problem, state)
     run_stream(
-        data, rows, y[chosen], weights, problem.l1, problem.l2,
+        data, rows, y, weights, problem.l1, problem.l2,
         problem.loss, problem.fit_intercept, probe, frozen=True,
     )  # fmt: skip
     for name in ("squares", "slopes", "losses"):
         state[name][:] = probe[name] * max(n / SAMPLE, 1.0)
     return state
-
-
-def copied(state):
-    return {
-        name: value.copy(order="A") if isinstance(value, np.ndarray) else value
-        for name, value in state.items()
-    }
 
 
 def scale_of(state):
@@ -129,20 +127,21 @@ def scale_of(state):
 
 def going_on(problem, state):
     """A copy of a state, with what the present penalties need."""
-    new = start(problem, state["dtype"])
-    for name, old in state.items():
-        if not isinstance(old, np.ndarray):
-            new[name] = old
-        elif old.shape == new[name].shape:
-            new[name] = old.copy(order="A")
-        elif name == "seen":
-            new[name][:] = state["path"][:, None]
-        elif new[name].size:  # sign_mean, which only L1 has
-            new[name][:] = np.sign(state["coef"])
+    new = {
+        name: value.copy(order="A") if isinstance(value, np.ndarray) else value
+        for name, value in state.items()
+    }
+    coef = new["coef"]
+    penalised = state["sparse"] and (problem.l1 or problem.l2)
+    if bool(new["sign_mean"].size) != bool(problem.l1):
+        new["sign_mean"] = np.sign(coef) if problem.l1 else coef[:, :0].copy()
+    if bool(new["seen"].size) != bool(penalised):
+        new["seen"] = np.empty_like(coef if penalised else coef[:, :0])
+        new["seen"][:] = new["path"][:, None]
     return new
 
 
-def go_on_from(state, coef, intercept, rows=0.0):
+def go_on_from(problem, state, coef, intercept, rows=0.0):
     """Put another model in place of the present one; what was seen still counts.
 
     `rows` is how many rows of a stream that has not begun the model comes from.
@@ -161,19 +160,14 @@ def go_on_from(state, coef, intercept, rows=0.0):
     with np.errstate(all="ignore"):
         inverse = np.where(scale > 0.0, 1.0 / scale, 0.0)
         norms = np.nan_to_num(coef**2 @ inverse, posinf=0.0)
+    if problem.loss.coupled:
+        norms[0] = norms.sum()  # coupled outputs have their sums in the first place
     state["norms"][:] = norms
     state["distance"][:] = np.maximum(state["distance"], np.sqrt(norms))
-    if len(norms) > 1:
-        # Coupled outputs have their sums in the first place.
-        state["together"] = float(norms.sum())
 
 
 def learn(problem, state, visits, half_life=None, losses=None):
     """Go over the rows; `state` is changed in place. Returns the sum of losses."""
-    if problem.loss.coupled and "together" in state:
-        together = state.pop("together")
-        state["norms"][0] = together
-        state["distance"][0] = max(state["distance"][0], np.sqrt(together))
     growth = 1.0 if half_life is None else 2.0 ** (1.0 / half_life)
     return run_stream(
         problem.X, *visits, problem.l1, problem.l2, problem.loss,
@@ -192,9 +186,7 @@ def result(problem, state):
         own = np.where(state["birth"] > 0.0, new / (past - state["birth"] + new), share)
     if state["seen"].size and pending:
         # Penalties of sparse features that are due.
-        path = state["path"]
-        path = np.full_like(path, path[0]) if problem.loss.coupled else path
-        step = scale_of(state) * (path[:, None] - state["seen"])
+        step = scale_of(state) * (state["path"][:, None] - state["seen"])
         if problem.l1:
             coef = _penalties.shrink(coef, step * problem.l1)
         coef = coef / (1.0 + step * problem.l2)

@@ -195,7 +195,7 @@ def train(
     problem : Problem
     state : State
         Changed in place.
-    method : Textbook, Automatic or Streaming
+    method : Textbook or Automatic
         What an epoch is, and when there is nothing left to do.
     max_iter : int
         Largest number of epochs.

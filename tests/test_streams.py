@@ -333,6 +333,20 @@ def test_coefficients_set_by_the_user_are_what_goes_on(parameters):
     np.testing.assert_allclose(model.coef_, 50.0, rtol=0.01)
 
 
+def test_coefficients_of_sparse_classes_set_by_the_user():
+    # Penalties that were due before are not those of the new coefficients.
+    X, z = data()
+    y, X = targets("log_loss", z), sp.csr_array(X)
+    model = learn(GDClassifier(alpha=0.01, random_state=0), X, y, 20)
+    model.coef_ = np.ones_like(model.coef_) * [[50.0], [51.0], [52.0]]
+    given = model.coef_.copy()
+    model.partial_fit(X[:1], y[:1])
+    # The classes share their steps, and so what L2 takes of them.
+    assert np.ptp(model._stream["path"]) == 0.0
+    np.testing.assert_allclose(model.coef_, given, rtol=0.01)
+    assert np.ptp(model.coef_ / given) < 3e-4
+
+
 def test_federated_rounds():
     X, z = data(600)
     sites = [GDRegressor(random_state=0) for _ in range(3)]
