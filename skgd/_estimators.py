@@ -194,6 +194,26 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coef_")
 
+    def __getstate__(self):
+        # partial_fit changes these in place, which no copy of the model may see.
+        attributes = super().__getstate__()
+        if "_stream" in attributes:
+            attributes = attributes | {"_stream": _stream.copied(self._stream)}
+        if "history_" in attributes:
+            history = {name: list(column) for name, column in self.history_.items()}
+            curve = history.get("objective", self.loss_curve_)
+            attributes = attributes | {"history_": history, "loss_curve_": curve}
+        return attributes
+
+    def _linear_predictions(self, X):
+        """Those of X, and whether `coef_` has one dimension: a single target."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        # Both at once: another thread may be learning.
+        model = vars(self).copy()
+        coef, intercept = model["coef_"], model["intercept_"]
+        return safe_sparse_dot(X, coef.T, dense_output=True) + intercept, coef.ndim == 1
+
     # ------------------------------------------------- what the subclasses answer
 
     @property
@@ -356,7 +376,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
     def _learn_stream(self, problem, X, first):
         """Learn the rows one by one. Returns what to warn of, or None."""
         start = perf_counter()
-        state = self._stream_state(problem, X, first)
+        state, features = self._stream_state(problem, X, first)
         t = 1 if first else getattr(self, "t_", 1)
         order = None
         if self.shuffle and problem.n_rows > 1:
@@ -364,65 +384,84 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             order = rng.permutation(problem.n_rows)
         losses = np.empty(problem.n_rows) if self.record == "update" else None
         penalty = _penalties.value(state["coef"], problem.l1, problem.l2)
-        total = _stream.learn(
-            problem, state, problem.visits(order), self.half_life, losses
-        )
-        coef, intercept = _stream.result(problem, state)
-        largest = float(np.finfo(state["dtype"]).max)
-        if not State(coef, intercept).within(largest):
-            return ConvergenceWarning(
-                "partial_fit met values too large to learn from. The model stays as it "
-                "was."
+        with _stream.undone_on_error(state, features) as undo:
+            total = _stream.learn(
+                problem, state, problem.visits(order), self.half_life, losses
             )
-        if first:
-            self.history_ = {}
-            vars(self).pop("update_history_", None)
-        if losses is not None:
-            updates = UpdateRecord(**getattr(self, "update_history_", {}))
-            updates.add(t, losses + penalty)
-            self.update_history_ = updates.columns()
-        squares = state["squares"]  # coupled outputs use the first place only
-        steps = state["distance"][squares > 0.0] / np.sqrt(squares[squares > 0.0])
-        steps *= np.sqrt(state["scalars"][_stream.NOW])
-        self.eta0_ = float(np.max(steps, initial=0.0))
-        record = {
-            # Of the rows before they are learnt: progressive validation.
-            "objective": total / problem.n_rows + penalty,
-            "method": "stream",
-            "eta": self.eta0_,
-            "n_updates": t - 1 + problem.n_rows,
-            "seconds": perf_counter() - start,
-        }
-        history = getattr(self, "history_", {})
-        _extend(history, [record])
-        _thin(history)
-        self.history_, self.loss_curve_ = history, history["objective"]
-        coef = coef.astype(state["dtype"], order="C")
-        self.coef_ = self._shape_coef(coef)
-        self.intercept_ = intercept.astype(state["dtype"])
-        self.t_, self.n_iter_, self.batch_size_ = t + problem.n_rows, 1, 1
-        self.objective_, self.gap_ = record["objective"], np.nan
-        self.stop_reason_ = "max_iter"
-        self._stream = state
-        self._streamed = coef.copy(), self.intercept_.copy()
-        return None
+            coef, intercept = _stream.result(problem, state)
+            largest = float(np.finfo(state["dtype"]).max)
+            if not State(coef, intercept).within(largest):
+                undo()
+                return ConvergenceWarning(
+                    "partial_fit met values too large to learn from. The model stays "
+                    "as it was."
+                )
+            squares = state["squares"]  # coupled outputs use the first place only
+            steps = state["distance"][squares > 0.0] / np.sqrt(squares[squares > 0.0])
+            steps *= np.sqrt(state["scalars"][_stream.NOW])
+            eta = float(np.max(steps, initial=0.0))
+            record = {
+                # Of the rows before they are learnt: progressive validation.
+                "objective": total / problem.n_rows + penalty,
+                "method": "stream",
+                "eta": eta,
+                "n_updates": t - 1 + problem.n_rows,
+                "seconds": perf_counter() - start,
+            }
+            history = {} if first else getattr(self, "history_", {})
+            _extend(history, [record])
+            _thin(history)
+            coef = coef.astype(state["dtype"], copy=False)
+            intercept = intercept.astype(state["dtype"], copy=False)
+            new = {
+                "coef_": self._shape_coef(coef.copy()),
+                "intercept_": intercept.copy(),
+                "t_": t + problem.n_rows,
+                "n_iter_": 1,
+                "batch_size_": 1,
+                "eta0_": eta,
+                "objective_": record["objective"],
+                "gap_": np.nan,
+                "stop_reason_": "max_iter",
+                "history_": history,
+                "loss_curve_": history["objective"],
+                "_stream": state,
+                "_streamed": (coef, intercept),
+            }
+            if first:
+                vars(self).pop("update_history_", None)
+            if losses is not None:
+                updates = UpdateRecord(**getattr(self, "update_history_", {}))
+                updates.add(t, losses + penalty)
+                new["update_history_"] = updates.columns()
+            # At once: another thread may be predicting.
+            vars(self).update(new)
+            return None
 
     def _stream_state(self, problem, X, first):
-        """A copy of the state that the last call left, with the user's model in it."""
+        """The state that the last call left, with the user's model in it.
+
+        And the features whose part of it may change; None if it is a copy.
+        """
         if first:
-            return _stream.start(problem, X.dtype)
+            return _stream.start(problem, X.dtype), None
         shape = (self._n_outputs, problem.X.n_features)
         state = getattr(self, "_stream", None)
         if state is not None and state["coef"].shape != shape:
             state = None
         if state is not None:
-            state = _stream.going_on(problem, state)
             kept, kept_intercept = self._streamed
             given = np.atleast_2d(_dense(self.coef_))
-            if np.array_equal(given, kept) and np.array_equal(
+            same = np.array_equal(given, kept) and np.array_equal(
                 self.intercept_, kept_intercept
-            ):
-                return state
+            )
+            features = None
+            if same and _stream.serves(problem, state):
+                features = _stream.touched(state, X, self.half_life)
+            if features is None:
+                state = _stream.going_on(problem, state)
+            if same:
+                return state, features
         # Coefficients of a textbook fit, or the user's own.
         coef = _shaped(_dense(self.coef_), shape, "coef_")
         intercept = _shaped(self.intercept_, shape[:1], "intercept_")
@@ -433,7 +472,7 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             updates, epochs = getattr(self, "t_", 1) - 1, getattr(self, "n_iter_", 1)
             rows = updates * getattr(self, "batch_size_", 1) / epochs
         _stream.go_on_from(problem, state, coef, intercept, rows)
-        return state
+        return state, None
 
     def _check_parameters(self, partial=False):
         """Raise ValueError where parameters, each valid, do not fit together."""
@@ -1262,9 +1301,8 @@ class GDRegressor(RegressorMixin, _BaseGD):
         It is that of the model in training; `coef_` is an average, which is better.
         At most 2,000 calls are kept: beyond, every other one goes.
 
-        One thread at a time may call this. Arrays are replaced, never changed in place,
-        so that others may predict meanwhile; at worst they read `coef_` of one call and
-        `intercept_` of the next. A copy of the model has both of one.
+        One thread at a time may call this. Others may predict meanwhile, with the model
+        before the call or after it.
 
         Parameters
         ----------
@@ -1321,12 +1359,9 @@ class GDRegressor(RegressorMixin, _BaseGD):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predicted targets; of loss 'poisson', exp of the linear predictions.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
-        z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
-        # Of one target, coef_ may have two dimensions: after `sparsify`.
+        z, flat = self._linear_predictions(X)
         # The user may have set the coefficients of a model that was never fitted.
-        flat = getattr(self, "_is_flat", self.coef_.ndim == 1)
+        flat = getattr(self, "_is_flat", flat)
         return self._predictions(z.ravel() if flat else z)
 
     def __sklearn_tags__(self):
@@ -1786,6 +1821,22 @@ class GDClassifier(LinearClassifierMixin, _BaseGD):
         if complaint:
             warnings.warn(complaint, stacklevel=3)
         return self
+
+    def decision_function(self, X):
+        """Linear predictions, of which the largest one decides.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        z : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            With two classes, positive for `classes_[1]`.
+        """
+        z, _ = self._linear_predictions(X)
+        return z.ravel() if z.ndim > 1 and z.shape[1] == 1 else z
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X):

@@ -78,6 +78,10 @@ cdef extern from *:
     double norm_double "skgd_norm_double"(
         const double* x, double shift, const double* mean, const double* scale,
         Py_ssize_t n) noexcept nogil
+    void mix_sparse "skgd_mix_sparse"(
+        double* out, const double* w, const double* average, const double* seen,
+        const double* ratio, const double* birth, double l2, double path, double past,
+        double new, Py_ssize_t n) noexcept nogil
     int welford_float "skgd_welford_float"(
         const float* x, double weight, double total, double share, double noise,
         double* mean, double* square, double* left, double* row, double* scale,
@@ -2055,10 +2059,13 @@ cdef struct Stream:
     double growth           # of `now`, per row
     double* scalars         # see the enum below
     # Of the features: means, sums of squares about them (of sparse X, about zero) and,
-    # of sparse X, weights of the rows that hold them.
+    # of sparse X, weights of the rows that hold them, and the root of these over the
+    # squares: times the root of all weights, it is the scale of the feature.
     double* mean
     double* square
     double* stored
+    double* ratio
+    double root
     # W, and the intercepts of centred features.
     double* coef
     double* intercept
@@ -2101,12 +2108,12 @@ cpdef enum:
     DUE = 4
     NOW = 5                 # weight of the latest row in the sums
     N_SCALARS = 6
+    AVERAGE_VALUES = 64     # values for each feature between two of sparse X,
+    FIRST_SPARSE = 16       # from this many rows on
 
 cdef enum:
     AVERAGE_ROWS = 8        # rows between two averages of dense X,
     FIRST_ROWS = 256        # from this many on
-    AVERAGE_VALUES = 64     # values for each feature between two of sparse X,
-    FIRST_SPARSE = 16       # from this many rows on
 
 # The k-th iterate weighs about k^2 in the average; with 1: 0.17 % above the optimum, 2:
 # 0.22, 4: 0.38, but the progressive loss falls with it (medians over 8 designs).
@@ -2114,6 +2121,7 @@ cdef double AVERAGE_POWER = 3.0
 POWER = AVERAGE_POWER
 # Sums are divided by `now` when it is that large.
 cdef double LARGEST_NOW = 1e60
+LARGEST = LARGEST_NOW
 
 
 cdef inline double stream_step(
@@ -2286,6 +2294,7 @@ cdef inline void stream_next(Stream* s, double w) noexcept nogil:
                 s.birth[j] /= now
                 if s.stored != NULL:
                     s.stored[j] /= now
+                    s.ratio[j] *= sqrt(now)
             for k in range(s.n_outputs):
                 s.squares[k] /= now
                 s.losses[k] /= now
@@ -2297,6 +2306,7 @@ cdef inline void stream_next(Stream* s, double w) noexcept nogil:
             s.scalars[NOW] = 1.0
     s.scalars[N_ROWS] += s.scalars[NOW]
     s.scalars[WEIGHT] += w * s.scalars[NOW]
+    s.root = sqrt(s.scalars[WEIGHT])
 
 
 cdef double stream_dense(
@@ -2393,9 +2403,7 @@ cdef double stream_dense(
 
 
 cdef inline double sparse_scale(Stream* s, Py_ssize_t j) noexcept nogil:
-    if 0.0 < s.square[j] < 1e300:
-        return sqrt(s.stored[j] * s.scalars[WEIGHT]) / s.square[j]
-    return 0.0
+    return s.ratio[j] * s.root
 
 
 cdef inline double stream_kept(
@@ -2423,6 +2431,21 @@ cdef inline void stream_penalise(Stream* s, Py_ssize_t j) noexcept nogil:
             s.coef[cell] = shrink(s.coef[cell], step * s.l1) / (1.0 + step * s.l2)
 
 
+cdef inline void stream_look_ahead(
+    Stream* s, const Index* columns, Py_ssize_t length
+) noexcept nogil:
+    """Prefetch what is kept of the features of the next row."""
+    cdef Py_ssize_t a, j, K = s.n_outputs
+    for a in range(length):
+        j = columns[a]
+        prefetch(s.square + j)
+        prefetch(s.stored + j)
+        prefetch(s.ratio + j)
+        prefetch(s.coef + j * K)
+        if s.seen != NULL:
+            prefetch(s.seen + j * K)
+
+
 cdef double stream_sparse(
     const Values* values, const Index* indices, const Index* indptr,
     const Py_ssize_t* order, Py_ssize_t n_order, const double* y, Py_ssize_t y_columns,
@@ -2431,13 +2454,16 @@ cdef double stream_sparse(
     cdef Py_ssize_t n = s.n_features, K = s.n_outputs, t, i, j, k, a, length, place
     cdef const Values* x
     cdef const Index* columns
-    cdef double w, total = 0.0, q, d, old, scale, before, u, factor
+    cdef double w, total = 0.0, q, old, scale, before, u, factor
     cdef bint penalised = s.l1 > 0.0 or s.l2 > 0.0, changed, early
     for t in range(n_order):
         i = order[t]
         x = values + indptr[i]
         columns = indices + indptr[i]
         length = indptr[i + 1] - indptr[i]
+        if t + 1 < n_order:
+            i = order[t + 1]
+            stream_look_ahead(s, indices + indptr[i], indptr[i + 1] - indptr[i])
         w = weight[t] if weight != NULL else 1.0
         stream_next(s, w)
         w *= s.scalars[NOW]
@@ -2450,6 +2476,9 @@ cdef double stream_sparse(
                 stream_penalise(s, j)
             s.square[j] += w * x[a] * x[a]
             s.stored[j] += w
+            s.ratio[j] = 0.0
+            if 0.0 < s.square[j] < 1e300:
+                s.ratio[j] = sqrt(s.stored[j]) / s.square[j]
             before = stream_kept(s, j, w * x[a] * x[a], w)
             changed |= before < 1.0
             q += sparse_scale(s, j) * x[a] * x[a]
@@ -2482,9 +2511,9 @@ cdef double stream_sparse(
                 scale = sparse_scale(s, j)
                 if scale > 0.0:
                     old = s.coef[j * K + k]
-                    d = factor * scale * x[a]
-                    s.coef[j * K + k] = old + d
-                    s.norms[place] += d * (2.0 * old + d) / scale
+                    u = factor * x[a]
+                    s.coef[j * K + k] = old + scale * u
+                    s.norms[place] += u * (2.0 * old + scale * u)
             if s.norms[place] > s.distance[place] * s.distance[place]:
                 s.distance[place] = sqrt(s.norms[place])
         if s.frozen:
@@ -2510,6 +2539,27 @@ cdef double stream_sparse(
 cdef double* part(state, name) except? NULL:
     cdef double[::1] view = flat(state[name])
     return pointer(view)
+
+
+cdef point_to(Stream* s, state, double l1, double l2):
+    """Set the penalties, and the arrays of a state."""
+    cdef bint sparse = state["sparse"]
+    s.n_outputs, s.n_features = state["coef"].shape
+    s.l1, s.l2 = l1, l2
+    s.scalars = part(state, "scalars")
+    s.mean, s.square = part(state, "mean"), part(state, "square")
+    s.stored = part(state, "stored") if sparse else NULL
+    s.ratio = part(state, "ratio") if sparse else NULL
+    s.root = sqrt(s.scalars[WEIGHT])
+    s.coef, s.intercept = part(state, "coef"), part(state, "intercept")
+    s.distance, s.squares = part(state, "distance"), part(state, "squares")
+    s.losses, s.slopes = part(state, "losses"), part(state, "slopes")
+    s.coef_mean = part(state, "coef_mean")
+    s.intercept_mean = part(state, "intercept_mean")
+    s.mean_then, s.birth = part(state, "mean_then"), part(state, "birth")
+    s.sign_mean = part(state, "sign_mean") if l1 > 0.0 else NULL
+    s.path, s.norms = part(state, "path"), part(state, "norms")
+    s.seen = part(state, "seen") if sparse and (l1 > 0.0 or l2 > 0.0) else NULL
 
 
 def run_stream(
@@ -2562,24 +2612,14 @@ def run_stream(
             raise ValueError(f"W must be {X.order}-ordered, with the shape of b and X.")
     if y.shape[0] != m or (weight is not None and weight.shape[0] != m):
         raise ValueError("There must be a target and a weight for each visit.")
-    s.n_features, s.n_outputs, s.l1, s.l2 = n, K, l1, l2
+    if X.sparse != state["sparse"]:
+        raise ValueError("X must be stored as the rows that the stream began with.")
+    point_to(&s, state, l1, l2)
     s.fit_intercept = fit_intercept
     s.centred = fit_intercept and not X.sparse
     s.coupled, s.residual = loss.coupled, loss.residual
     s.frozen, s.growth = frozen, growth
     s.noise = 10.0 * (1.2e-7 if X.single else 2.3e-16)
-    s.scalars = part(state, "scalars")
-    s.mean, s.square = part(state, "mean"), part(state, "square")
-    s.stored = part(state, "stored") if X.sparse else NULL
-    s.coef, s.intercept = part(state, "coef"), part(state, "intercept")
-    s.distance, s.squares = part(state, "distance"), part(state, "squares")
-    s.losses, s.slopes = part(state, "losses"), part(state, "slopes")
-    s.coef_mean = part(state, "coef_mean")
-    s.intercept_mean = part(state, "intercept_mean")
-    s.mean_then, s.birth = part(state, "mean_then"), part(state, "birth")
-    s.sign_mean = part(state, "sign_mean") if l1 > 0.0 else NULL
-    s.path, s.norms = part(state, "path"), part(state, "norms")
-    s.seen = part(state, "seen") if X.sparse and (l1 > 0.0 or l2 > 0.0) else NULL
     s.moved = &room[0]
     s.row = s.moved + n
     s.scale = s.row + n
@@ -2614,3 +2654,65 @@ def run_stream(
             total = stream_dense(<const double*> X.values, X.stride, rows, m, target,
                                  columns, w, loss, &s, out)
     return total
+
+
+cdef void average_of(
+    Stream* s, double curvature, double* coef, double* intercept
+) noexcept nogil:
+    cdef Py_ssize_t n = s.n_features, K = s.n_outputs, j, k, cell
+    cdef bint sparse = s.stored != NULL
+    cdef double past = s.scalars[PAST], new = AVERAGE_POWER * s.scalars[PENDING]
+    cdef double share = new / (past + new) if new else 0.0
+    cdef double own, scale = 0.0, step, w, a, sign
+    for k in range(K):
+        a = s.intercept_mean[k]
+        if not sparse:
+            for j in range(n):
+                a += s.coef_mean[k * n + j] * (s.mean[j] - s.mean_then[j])
+        intercept[k] = a + share * (s.intercept[k] - a)
+    if sparse and K == 1 and s.l1 == 0.0:
+        mix_sparse(coef, s.coef, s.coef_mean, s.seen, s.ratio, s.birth,
+                   s.l2 * s.root, s.path[0], past, new, n)
+        return
+    for j in range(n):
+        own = new / (past - s.birth[j] + new) if new else 0.0
+        if sparse:
+            scale = sparse_scale(s, j)
+        elif s.square[j] > 0.0:
+            scale = s.scalars[WEIGHT] / s.square[j]
+        else:
+            scale = 0.0
+        for k in range(K):
+            cell = j * K + k if sparse else k * n + j
+            w = s.coef[cell]
+            if s.seen != NULL:
+                # Penalties that are due.
+                step = scale * (s.path[k] - s.seen[cell])
+                if step > 0.0:
+                    w = shrink(w, step * s.l1) / (1.0 + step * s.l2)
+            a = s.coef_mean[cell]
+            a += own * (w - a)
+            if s.sign_mean != NULL:
+                # A proximal step from the average, with the average gradient: where
+                # the signs of W took turns, the gradient is within the threshold.
+                sign = 1.0 if w > 0.0 else (-1.0 if w < 0.0 else 0.0)
+                sign = s.sign_mean[cell] + share * (sign - s.sign_mean[cell])
+                a = shrink(a, s.l1 * scale * (1.0 - fabs(sign)) / curvature)
+            coef[k * n + j] = a
+            if not sparse:
+                intercept[k] -= a * s.mean[j]
+
+
+def stream_result(state, double l1, double l2, double curvature):
+    """Coefficients, (K, p), and intercepts of the average; `state` stays.
+
+    `curvature` is that of the loss, for the zeros of L1.
+    """
+    cdef Stream s
+    point_to(&s, state, l1, l2)
+    coef, intercept = np.empty((s.n_outputs, s.n_features)), np.empty(s.n_outputs)
+    cdef double[:, ::1] a = coef
+    cdef double[::1] b = intercept
+    with nogil:
+        average_of(&s, curvature, &a[0, 0], &b[0])
+    return coef, intercept

@@ -22,5 +22,6 @@ def value(coef, l1, l2):
     if l1:
         total += l1 * np.abs(coef).sum()
     if l2:
-        total += 0.5 * l2 * np.vdot(coef, coef)
+        coef = coef.ravel("K")  # of Fortran-ordered ones, vdot would make copies
+        total += 0.5 * l2 * np.dot(coef, coef)
     return float(total)

@@ -49,6 +49,26 @@ static const double skgd_last[8] = {0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0};
 
 #define SKGD_MIN(a, b) ((a) < (b) ? (a) : (b))
 
+/* The average of coefficients W with the iterates since, of sparse features whose L2 is
+   due: see `average_of` in _kernels.pyx. `seen` is NULL if there is none. */
+SKGD_VECTOR void skgd_mix_sparse(
+    double *__restrict out, const double *w, const double *average, const double *seen,
+    const double *ratio, const double *birth, double l2, double path, double past,
+    double new, Py_ssize_t n)
+{
+    for (Py_ssize_t j = 0; j < n; j++)
+        out[j] = w[j];
+    if (seen)
+        for (Py_ssize_t j = 0; j < n; j++)
+            out[j] /= 1.0 + l2 * ratio[j] * (path - seen[j]);
+    if (!(new > 0.0))
+        memcpy(out, average, n * sizeof(double));
+    else
+        for (Py_ssize_t j = 0; j < n; j++)
+            out[j] = average[j]
+                + (out[j] - average[j]) * (new / (past - birth[j] + new));
+}
+
 #define SKGD_T float
 #include "_products.h"
 #undef SKGD_T

@@ -5,11 +5,16 @@ its average (see `Stream` in _kernels.pyx). It is the same whether rows came in 
 or in several. All rows count alike, unless they are to be forgotten.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 import scipy.sparse as sp
 
-from skgd import _penalties
 from skgd._kernels import (
+    AVERAGE_VALUES,
+    DUE,
+    FIRST_SPARSE,
+    LARGEST,
     N_ROWS,
     N_SCALARS,
     NOW,
@@ -19,12 +24,16 @@ from skgd._kernels import (
     WEIGHT,
     Rows,
     run_stream,
+    stream_result,
 )
 from skgd._step_size import draw
 
 # Sparse rows of at most so many features are learnt as dense ones: only these are
 # centred, without which columns far from zero are hardly learnt.
 DENSE_FEATURES = 100
+OF_FEATURES = {
+    "square", "stored", "ratio", "birth", "coef", "coef_mean", "sign_mean", "seen"
+}  # fmt: skip
 SAMPLE = 1000  # rows that the sums over gradients are taken from at the end of a fit
 
 
@@ -50,9 +59,10 @@ def start(problem, dtype, sparse=None):
         "dtype": np.dtype(dtype),
         "sparse": sparse,
         "scalars": np.zeros(N_SCALARS),
-        "mean": np.zeros(p),
+        "mean": np.zeros(0 if sparse else p),
         "square": np.zeros(p),
         "stored": np.zeros(p if sparse else 0),
+        "ratio": np.zeros(p if sparse else 0),
         "coef": np.zeros((K, p), order=order),
         "intercept": np.zeros(K),
         "distance": np.zeros(K),
@@ -95,6 +105,9 @@ def _after_fit(problem, X, measured, coef, intercept, rng):
     state["square"][:] = second * weight
     if sparse:
         state["stored"][:] = np.minimum(measured.stored, 1.0) * weight
+        roots, squares = np.sqrt(state["stored"]), state["square"]
+        known = (squares > 0.0) & (squares < 1e300)
+        np.divide(roots, squares, out=state["ratio"], where=known)
     go_on_from(problem, state, coef, intercept)
     if problem.l1:
         state["sign_mean"][:] = np.sign(coef)
@@ -114,23 +127,72 @@ def _after_fit(problem, X, measured, coef, intercept, rng):
     return state
 
 
+def touched(state, X, half_life):
+    """Features whose arrays a call with these rows may change; None for all."""
+    if not state["sparse"] or X.nnz >= X.shape[1]:
+        return None
+    past, due, now = state["scalars"][[PAST, DUE, NOW]]
+    doubled = np.log2(now) + (0.0 if half_life is None else X.shape[0] / half_life)
+    if (
+        doubled >= np.log2(LARGEST)
+        or past < FIRST_SPARSE * 2.0**doubled
+        or due + X.nnz >= AVERAGE_VALUES * X.shape[1]
+    ):
+        return None  # all are scaled, or averaged
+    return X.indices[: X.nnz].astype(np.intp)
+
+
+@contextmanager
+def undone_on_error(state, features):
+    """Give a state, of which these features may change, its values back on error.
+
+    Yields what does so at once. Features may be None: of a state that is thrown away.
+    """
+    before = {}
+    for name, array in state.items() if features is not None else ():
+        if name in OF_FEATURES and array.size:
+            # Indices are in range; to find out takes longer than to take.
+            before[name] = array.T.take(features, axis=0, mode="clip")
+        elif isinstance(array, np.ndarray):
+            before[name] = array.copy()
+
+    def undo():
+        for name, values in before.items():
+            if name in OF_FEATURES and values.size:
+                state[name].T[features] = values
+            else:
+                state[name][...] = values
+
+    try:
+        yield undo
+    except BaseException:
+        undo()
+        raise
+
+
 def scale_of(state):
     """The scale of each feature in the metric."""
     weight, square = state["scalars"][WEIGHT], state["square"]
+    if state["sparse"]:
+        return np.sqrt(weight) * state["ratio"]
     scale = np.zeros_like(square)
     with np.errstate(all="ignore"):
-        weight = np.sqrt(state["stored"] * weight) if state["sparse"] else weight
         np.divide(weight, square, out=scale, where=square > 0.0)
     scale[~np.isfinite(scale)] = 0.0
     return scale
 
 
+def serves(problem, state):
+    """Whether a state has what the present penalties need."""
+    penalised = state["sparse"] and (problem.l1 or problem.l2)
+    return bool(state["sign_mean"].size) == bool(problem.l1) and bool(
+        state["seen"].size
+    ) == bool(penalised)
+
+
 def going_on(problem, state):
     """A copy of a state, with what the present penalties need."""
-    new = {
-        name: value.copy(order="A") if isinstance(value, np.ndarray) else value
-        for name, value in state.items()
-    }
+    new = copied(state)
     coef = new["coef"]
     penalised = state["sparse"] and (problem.l1 or problem.l2)
     if bool(new["sign_mean"].size) != bool(problem.l1):
@@ -141,6 +203,13 @@ def going_on(problem, state):
     return new
 
 
+def copied(state):
+    return {
+        name: value.copy(order="A") if isinstance(value, np.ndarray) else value
+        for name, value in state.items()
+    }
+
+
 def go_on_from(problem, state, coef, intercept, rows=0.0):
     """Put another model in place of the present one; what was seen still counts.
 
@@ -149,8 +218,9 @@ def go_on_from(problem, state, coef, intercept, rows=0.0):
     if rows:
         state["scalars"][PAST] = POWER * rows
     state["coef"][:] = state["coef_mean"][:] = coef
-    centred = intercept + coef @ state["mean"]
-    state["intercept"][:] = state["intercept_mean"][:] = centred
+    if not state["sparse"]:
+        intercept = intercept + coef @ state["mean"]
+    state["intercept"][:] = state["intercept_mean"][:] = intercept
     state["scalars"][PENDING] = 0.0
     if not state["sparse"]:
         state["mean_then"][:] = state["mean"]
@@ -166,44 +236,22 @@ def go_on_from(problem, state, coef, intercept, rows=0.0):
     state["distance"][:] = np.maximum(state["distance"], np.sqrt(norms))
 
 
+def growth(half_life):
+    """By which a row weighs more than the one before it."""
+    return 1.0 if half_life is None else 2.0 ** (1.0 / half_life)
+
+
 def learn(problem, state, visits, half_life=None, losses=None):
     """Go over the rows; `state` is changed in place. Returns the sum of losses."""
-    growth = 1.0 if half_life is None else 2.0 ** (1.0 / half_life)
     return run_stream(
         problem.X, *visits, problem.l1, problem.l2, problem.loss,
-        problem.fit_intercept, state, growth=growth, losses=losses,
+        problem.fit_intercept, state, growth=growth(half_life), losses=losses,
     )  # fmt: skip
 
 
 def result(problem, state):
     """Coefficients and intercepts to predict with: the average; `state` stays."""
-    coef, centred = state["coef"], state["intercept"]
-    past, pending = state["scalars"][[PAST, PENDING]]
-    new, share = POWER * pending, 0.0
-    own = np.zeros(1)
-    if pending:
-        share = new / (past + new)
-        own = np.where(state["birth"] > 0.0, new / (past - state["birth"] + new), share)
-    if state["seen"].size and pending:
-        # Penalties of sparse features that are due.
-        step = scale_of(state) * (state["path"][:, None] - state["seen"])
-        if problem.l1:
-            coef = _penalties.shrink(coef, step * problem.l1)
-        coef = coef / (1.0 + step * problem.l2)
-    mixed = state["coef_mean"].copy(order="A")
-    if pending:
-        mixed += own * (coef - mixed)
-    average = state["intercept_mean"]
-    if not state["sparse"]:
-        average = average + state["coef_mean"] @ (state["mean"] - state["mean_then"])
-    intercept = average + share * (centred - average)
-    if problem.l1:
-        # A proximal step from the average, with the average gradient: where the signs
-        # of W took turns, the gradient is within the threshold.
-        sign = state["sign_mean"] + share * (np.sign(coef) - state["sign_mean"])
-        curvature = problem.loss.max_curvature
-        if not np.isfinite(curvature):
-            curvature = state["slopes"].sum() / max(2.0 * state["losses"].sum(), 1e-300)
-        threshold = problem.l1 * scale_of(state) * (1.0 - np.abs(sign))
-        mixed = _penalties.shrink(mixed, threshold / (curvature or 1.0))
-    return mixed, intercept - mixed @ state["mean"]
+    curvature = problem.loss.max_curvature
+    if problem.l1 and not np.isfinite(curvature):
+        curvature = state["slopes"].sum() / max(2.0 * state["losses"].sum(), 1e-300)
+    return stream_result(state, problem.l1, problem.l2, curvature or 1.0)

@@ -1,11 +1,14 @@
 """partial_fit at eta0="auto": rows learnt one by one, whatever the chunks."""
 
+import copy
 import pickle
-import threading
+import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import (
     load_breast_cancer,
@@ -20,6 +23,7 @@ from test_autopilot import constant_objective, objective
 from skgd import GDClassifier, GDRegressor, _stream
 from skgd._estimators import RECORDED_CALLS
 from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd._training import State
 
 DENSE_FEATURES = _stream.DENSE_FEATURES
 OF_CLASSES = sorted(set(CLASSIFICATION_LOSSES) - set(REGRESSION_LOSSES))
@@ -510,24 +514,6 @@ def test_size_does_not_grow_with_rows():
     assert len(pickle.dumps(model._stream)) == before
 
 
-def test_readers_in_other_threads_see_whole_models():
-    X, z = data(2000)
-    model = GDRegressor(random_state=0).partial_fit(X[:10], z[:10])
-    faults, done = [], threading.Event()
-
-    def read():
-        while not done.is_set():
-            if not np.isfinite(model.predict(X[:5])).all():
-                faults.append("not finite")
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    learn(model, X, z, 5)
-    done.set()
-    reader.join()
-    assert not faults
-
-
 def test_shuffle_learns_each_call_in_an_order_of_its_own():
     X, z = data()
     a = learn(model_of("squared_error", shuffle=True), X, z, 50)
@@ -687,3 +673,76 @@ def test_more_than_100_columns_are_learnt_sparse(loss, single, monkeypatch):
     model = learn(model_of(loss), X, y, 50)
     assert model._stream["sparse"] and model.score(X, y) > 0.8
     same(learn(model_of(loss), X, y, 7), model)
+
+
+@pytest.mark.parametrize("storage", ["dense", "csr"])
+@pytest.mark.parametrize("kind", [GDRegressor, GDClassifier])
+def test_others_may_predict_while_rows_are_learnt(kind, storage):
+    """At each line of partial_fit, predictions are those before or after the call."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 5)) + 3.0
+    y = np.sign(X @ rng.normal(size=5) - 1.0)
+    X = sp.csr_array(X) if storage == "csr" else X
+    model = kind(random_state=0).partial_fit(
+        X[:30], y[:30], **({"classes": [-1, 1]} if kind is GDClassifier else {})
+    )
+
+    def predict():
+        if kind is GDClassifier:
+            return model.decision_function(X).tobytes()
+        return model.predict(X).tobytes()
+
+    seen, before = set(), predict()
+
+    def trace(frame, event, argument):
+        if "skgd" not in frame.f_code.co_filename:
+            return None
+        sys.settrace(None)
+        seen.add(predict())
+        sys.settrace(trace)
+        return trace
+
+    former = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        model.partial_fit(X[30:], y[30:])
+    finally:
+        sys.settrace(former)
+    assert seen == {before, predict()}
+    assert before != predict()
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"penalty": "l1"}, {"half_life": 50}])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_sparse_rows_change_the_state_in_place_and_are_undone(kwargs, n_outputs):
+    """Few values of many features: only what they hold is written, and given back."""
+    rng = np.random.default_rng(0)
+    X = sp.random_array((400, 2000), density=0.01, format="csr", rng=rng)
+    y = X @ rng.normal(size=(2000, n_outputs)) + 5.0
+    y = y[:, 0] if n_outputs == 1 else y
+    model = GDRegressor(random_state=0, **kwargs).partial_fit(X[:300], y[:300])
+    state = model._stream
+    kept, before = copy.copy(model), pickle.dumps(model)
+    with (
+        mock.patch.object(_stream, "stream_result", side_effect=RuntimeError("stop")),
+        pytest.raises(RuntimeError, match="stop"),
+    ):
+        model.partial_fit(X[300:310], y[300:310])
+    assert pickle.dumps(model) == before
+    with (
+        mock.patch.object(State, "within", return_value=False),
+        pytest.warns(ConvergenceWarning, match="too large"),
+    ):
+        model.partial_fit(X[300:310], y[300:310])
+    assert pickle.dumps(model) == before
+    model.partial_fit(X[300:310], y[300:310])
+    assert model._stream is state
+    # A copy does not see it.
+    assert pickle.dumps(kept) == before
+    kept.partial_fit(X[300:310], y[300:310])
+    assert_array_equal(kept.coef_, model.coef_)
+    # As if the state had been copied.
+    whole = pickle.loads(before)
+    with mock.patch.object(_stream, "touched", return_value=None):
+        whole.partial_fit(X[300:310], y[300:310])
+    assert_array_equal(whole.coef_, model.coef_)
