@@ -5,6 +5,7 @@ from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
 from copy import copy
 from inspect import signature
+from math import sqrt
 from numbers import Integral, Real
 from time import perf_counter
 
@@ -396,10 +397,12 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
                     "partial_fit met values too large to learn from. The model stays "
                     "as it was."
                 )
-            squares = state["squares"]  # coupled outputs use the first place only
-            steps = state["distance"][squares > 0.0] / np.sqrt(squares[squares > 0.0])
-            steps *= np.sqrt(state["scalars"][_stream.NOW])
-            eta = float(np.max(steps, initial=0.0))
+            # Coupled outputs use the first place only.
+            sums = zip(
+                state["distance"].tolist(), state["squares"].tolist(), strict=True
+            )
+            eta = max((d / sqrt(g) for d, g in sums if g > 0.0), default=0.0)
+            eta *= sqrt(state["scalars"][_stream.NOW])
             record = {
                 # Of the rows before they are learnt: progressive validation.
                 "objective": total / problem.n_rows + penalty,
@@ -478,18 +481,10 @@ class _BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         """Raise ValueError where parameters, each valid, do not fit together."""
         if partial:
             # scikit-learn validates the parameters of the first call only.
-            parameters = {
-                name: value
-                for name, value in vars(self).items()
-                if not (name.startswith("_") or name.endswith("_"))
-            }
-            known = getattr(self, "_valid", {})
-            if not (
-                known.keys() == parameters.keys()
-                and all(known[name] is parameters[name] for name in known)
-            ):
+            now, known = vars(self), getattr(self, "_valid", {})
+            if not known or any(now[name] is not known[name] for name in known):
                 self._validate_params()
-                self._valid = parameters
+                self._valid = {name: now[name] for name in self._get_param_names()}
         if partial and self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit")
         if self.penalty == "elasticnet" and self.l1_ratio is None:
@@ -873,11 +868,13 @@ def _extend(history, records):
     """Append records of epochs to the columns of `history`, whose time goes on."""
     n_before = len(history.get("objective", ()))
     elapsed = history["seconds"][-1] if n_before else 0.0
-    for key in dict.fromkeys([*history, *(key for r in records for key in r)]):
-        new = [record.get(key, np.nan) for record in records]
-        if key == "seconds":
-            new = [elapsed + seconds for seconds in new]
-        history.setdefault(key, [np.nan] * n_before).extend(new)
+    for record in records:
+        for key in record:
+            history.setdefault(key, [np.nan] * n_before)
+        for key, column in history.items():
+            column.append(record.get(key, np.nan))
+        history["seconds"][-1] += elapsed
+        n_before += 1
 
 
 def _thin(history):
