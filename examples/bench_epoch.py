@@ -25,8 +25,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from skgd import GDClassifier, GDRegressor
-from skgd._kernels import Rows, run_epoch
-from skgd._losses import SquaredError
+from skgd.kernels.epoch import Rows, run_epoch
+from skgd.objective.loss import SquaredError
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 EPOCHS = 5

@@ -18,8 +18,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgd import GDRegressor
-from skgd._solvers import Textbook, Visits
-from skgd._step_size import constant
+from skgd.optim.schedules import constant
+from skgd.optim.textbook import Textbook
+from skgd.training.visits import Visits
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 ETA0 = {"batch": 0.1, "minibatch": 0.01, "sgd": 0.001}

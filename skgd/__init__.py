@@ -1,8 +1,20 @@
-"""scikit-learn compatible linear models trained by gradient descent."""
+"""scikit-learn compatible linear models trained by gradient descent.
 
-from skgd._comparison import compare_estimators
-from skgd._estimators import GDClassifier, GDRegressor
-from skgd._plotting import DescentPathDisplay, LossCurveDisplay
+Folders, each of which imports only those above it:
+
+- `objective`: what is minimised, losses and penalties;
+- `kernels`: one pass over rows in memory, compiled; what knows storage and dtype;
+- `training`: the loop over epochs, for any method and any data;
+- `optim`: methods, or how an epoch steps;
+- `estimators`: what users of scikit-learn see;
+- `displays`: plots and tables of fitted estimators.
+"""
+
+from skgd.displays.compare import compare_estimators
+from skgd.displays.curves import LossCurveDisplay
+from skgd.displays.paths import DescentPathDisplay
+from skgd.estimators.classifier import GDClassifier
+from skgd.estimators.regressor import GDRegressor
 
 __all__ = [
     "DescentPathDisplay",

@@ -33,9 +33,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
-from skgd import GDClassifier, GDRegressor, _solvers
-from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
-from skgd._training import Problem
+from skgd import GDClassifier, GDRegressor
+from skgd.objective.loss import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd.training import visits as visits_module
+from skgd.training.problem import Problem
 
 SOLVERS = ("batch", "minibatch", "sgd")
 PENALTIES = (None, "l2", "l1", "elasticnet")
@@ -400,9 +401,9 @@ def test_same_bits_whatever_the_number_of_threads(solver, storage, p, n_classes)
 @pytest.mark.parametrize("ahead", ["nothing", "order", "order and targets"])
 def test_visits_are_those_of_random_orders(monkeypatch, ahead, some, weighted):
     """Large data draw the next order in a thread, while one is in use."""
-    n = _solvers.DRAW_AHEAD_FROM - (ahead == "nothing")
+    n = visits_module.DRAW_AHEAD_FROM - (ahead == "nothing")
     if ahead == "order":
-        monkeypatch.setattr(_solvers, "GATHER_AHEAD_UP_TO", 0)
+        monkeypatch.setattr(visits_module, "GATHER_AHEAD_UP_TO", 0)
     y, weight = np.arange(2.0 * n).reshape(n, 2), np.arange(1.0, n + 1)
     problem = Problem(
         X=None, rows=np.arange(n, 2 * n) if some else None, y=y,
@@ -410,7 +411,7 @@ def test_visits_are_those_of_random_orders(monkeypatch, ahead, some, weighted):
         fit_intercept=True,
     )  # fmt: skip
     generator = np.random.default_rng(0)
-    with _solvers.Visits(problem, np.random.default_rng(0), n_epochs=4) as visits:
+    with visits_module.Visits(problem, np.random.default_rng(0), n_epochs=4) as visits:
         for _ in range(4):
             drawn = visits.draw()
             if visits.next:

@@ -15,9 +15,9 @@ from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
-from skgd._curvature import Sample
-from skgd._descent import Orthant, Proximal
-from skgd._finish import Finish
+from skgd.optim.finish import Finish
+from skgd.optim.l1 import Orthant, Proximal
+from skgd.optim.sample import Sample
 
 SOLVERS = ("batch", "minibatch", "sgd")
 ALPHA = 1e-4

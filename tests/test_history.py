@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
-from skgd._callbacks import CallbackSupportMixin
-from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
-from skgd._training import UpdateRecord
+from skgd.objective.loss import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd.training.callbacks import CallbackSupportMixin
+from skgd.training.record import UpdateRecord
 
 SOLVERS = ("batch", "minibatch", "sgd")
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

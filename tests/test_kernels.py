@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference
-from skgd._kernels import (
+from skgd.kernels.epoch import (
     Rows,
     feature_moments,
     loss_at,
@@ -19,7 +19,7 @@ from skgd._kernels import (
     run_metric_epoch,
     second_moments,
 )
-from skgd._losses import (
+from skgd.objective.loss import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
     Multinomial,

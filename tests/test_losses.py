@@ -11,8 +11,8 @@ from sklearn.metrics import (
     mean_poisson_deviance,
 )
 
-from skgd._kernels import loss_totals
-from skgd._losses import (
+from skgd.kernels.epoch import loss_totals
+from skgd.objective.loss import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
     OneVsRest,

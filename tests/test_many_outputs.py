@@ -14,8 +14,8 @@ from sklearn.metrics import log_loss, r2_score
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
-from skgd._kernels import loss_totals
-from skgd._losses import REGRESSION_LOSSES, Multinomial
+from skgd.kernels.epoch import loss_totals
+from skgd.objective.loss import REGRESSION_LOSSES, Multinomial
 
 SOLVERS = ("batch", "minibatch", "sgd")
 STORAGES = [np.asarray, sp.csr_array]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skgd._quasi_newton import Pairs, inner, largest_eigenvalue, quadratic_with_l1
+from skgd.optim.quasi_newton import Pairs, inner, largest_eigenvalue, quadratic_with_l1
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (3, 5), (0,)])

@@ -20,12 +20,13 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import Ridge
 from test_autopilot import constant_objective, objective
 
-from skgd import GDClassifier, GDRegressor, _stream
-from skgd._estimators import RECORDED_CALLS
-from skgd._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
-from skgd._training import State
+from skgd import GDClassifier, GDRegressor
+from skgd.estimators.fitted import RECORDED_CALLS
+from skgd.objective.loss import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd.optim import streaming
+from skgd.training.state import State
 
-DENSE_FEATURES = _stream.DENSE_FEATURES
+DENSE_FEATURES = streaming.DENSE_FEATURES
 OF_CLASSES = sorted(set(CLASSIFICATION_LOSSES) - set(REGRESSION_LOSSES))
 # The objective of the perceptron guides no steps; its constant steps are textbook.
 LOSSES = sorted({*REGRESSION_LOSSES, *CLASSIFICATION_LOSSES} - {"perceptron"})
@@ -38,7 +39,7 @@ PENALTIES = (
 @pytest.fixture(autouse=True)
 def sparse_is_sparse(monkeypatch):
     """Few sparse columns are learnt as sparse here, as only many are elsewhere."""
-    monkeypatch.setattr(_stream, "DENSE_FEATURES", 0)
+    monkeypatch.setattr(streaming, "DENSE_FEATURES", 0)
 
 
 def model_of(loss, **parameters):
@@ -645,7 +646,7 @@ def test_half_life_of_any_length(loss, half_life, sparse):
 @pytest.mark.parametrize("fit_first", [False, True])
 @pytest.mark.parametrize("loss", ["squared_error", "huber", "log_loss", "hinge"])
 def test_sparse_columns_far_from_zero(loss, fit_first, monkeypatch):
-    monkeypatch.setattr(_stream, "DENSE_FEATURES", DENSE_FEATURES)
+    monkeypatch.setattr(streaming, "DENSE_FEATURES", DENSE_FEATURES)
     rng = np.random.default_rng(0)
     X = rng.normal([0.0, 3.0, 10.0, 100.0, 1000.0], size=(20_000, 5))
     z = (X - X.mean(axis=0)) @ rng.normal(size=5) + rng.normal(size=len(X))
@@ -664,7 +665,7 @@ def test_sparse_columns_far_from_zero(loss, fit_first, monkeypatch):
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 @pytest.mark.parametrize("single", [False, True])
 def test_more_than_100_columns_are_learnt_sparse(loss, single, monkeypatch):
-    monkeypatch.setattr(_stream, "DENSE_FEATURES", DENSE_FEATURES)
+    monkeypatch.setattr(streaming, "DENSE_FEATURES", DENSE_FEATURES)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 150)) * (rng.uniform(size=(3000, 150)) < 0.05)
     z = X @ rng.normal(size=150)
@@ -724,7 +725,7 @@ def test_sparse_rows_change_the_state_in_place_and_are_undone(kwargs, n_outputs)
     state = model._stream
     kept, before = copy.copy(model), pickle.dumps(model)
     with (
-        mock.patch.object(_stream, "stream_result", side_effect=RuntimeError("stop")),
+        mock.patch.object(streaming, "stream_result", side_effect=RuntimeError("stop")),
         pytest.raises(RuntimeError, match="stop"),
     ):
         model.partial_fit(X[300:310], y[300:310])
@@ -743,6 +744,6 @@ def test_sparse_rows_change_the_state_in_place_and_are_undone(kwargs, n_outputs)
     assert_array_equal(kept.coef_, model.coef_)
     # As if the state had been copied.
     whole = pickle.loads(before)
-    with mock.patch.object(_stream, "touched", return_value=None):
+    with mock.patch.object(streaming, "touched", return_value=None):
         whole.partial_fit(X[300:310], y[300:310])
     assert_array_equal(whole.coef_, model.coef_)

@@ -2,27 +2,38 @@
 
     python examples/benchmarks/streams.py [--quick]
 
-20,000 rows in chunks of 50, without a penalty. Printed is what is left of the way from
-the best constant model to the optimum, in percent, 100 (F - F*) / (F0 - F*), where F is
-the mean loss of all rows by the model after the last of them. skgd is at its defaults,
-on features as they are. All others get features that were standardised with all rows
-beforehand, and the best, for each stream, of their settings: SGD*, averaged, of three
-schedules with three steps each; Vowpal Wabbit of its default, `-l 5` and `--coin`;
-river (AdaGrad, not for absolute_error) of three steps. Vowpal Wabbit and river take
-part if the packages vowpalwabbit and river are installed.
+20,000 rows in chunks of 50, without a penalty: generated ones, and those of flights and
+diamonds, which are skipped if their packages are not there (see data.py). Printed is
+what is left of the way from the best constant model to the optimum, in percent,
+100 (F - F*) / (F0 - F*), where F is the mean loss of all rows by the model after the
+last of them. skgd is at its defaults, on features as they are. All others get features
+that were standardised with all rows beforehand, and the best, for each stream, of their
+settings: SGD*, averaged, of three schedules with three steps each; Vowpal Wabbit of its
+default, `-l 5` and `--coin`; river (AdaGrad, not for absolute_error) of three steps. Vowpal Wabbit and river take part
+if the packages vowpalwabbit and river are installed.
 """
 
 import argparse
 import importlib.util
+import itertools
 import warnings
 
 import numpy as np
+from data import MissingError, diamonds, flights, late_flights
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
 
 SIZE = 50
+KINDS = ("normal", "autocorrelated", "lognormal", "rare dummies", "scales")
+REAL = (
+    ("flights", "squared_error"),
+    ("flights", "absolute_error"),
+    ("flights", "log_loss"),
+    ("diamonds", "squared_error"),
+    ("diamonds", "absolute_error"),
+)
 LOSSES = {
     "squared_error": lambda y, z: np.mean((y - z) ** 2) / 2,
     "absolute_error": lambda y, z: np.mean(np.abs(y - z)),
@@ -32,6 +43,13 @@ LOSSES = {
 
 def make_stream(kind, loss, n_rows, seed=0):
     """Features and targets (-1 and 1 for log_loss)."""
+    if kind == "diamonds":
+        return diamonds(n_rows)
+    if kind == "flights" and loss == "log_loss":
+        X, y = late_flights(n_rows)
+        return X, 2.0 * y - 1.0
+    if kind == "flights":
+        return flights(n_rows)
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_rows, 20))
     if kind == "autocorrelated":
@@ -164,13 +182,17 @@ def main():
     n_rows = 2000 if parser.parse_args().quick else 20_000
     warnings.simplefilter("ignore")
     print(f"{'stream':>16} {'loss':>15}", *(f"{name:>14}" for name in PEERS))
-    table = []
-    for kind in ("normal", "autocorrelated", "lognormal", "rare dummies", "scales"):
-        for loss in LOSSES:
+    table, skipped = [], []
+    for kind, loss in (*itertools.product(KINDS, LOSSES), *REAL):
+        try:
             result = left(kind, loss, n_rows)
-            table.append(list(result.values()))
-            print(f"{kind:>16} {loss:>15}", *(f"{v:14.2f}" for v in table[-1]))
+        except MissingError as reason:
+            skipped.append(f"{kind} {loss} skipped: {reason}")
+            continue
+        table.append(list(result.values()))
+        print(f"{kind:>16} {loss:>15}", *(f"{v:14.2f}" for v in table[-1]))
     print(f"{'median':>32}", *(f"{v:14.2f}" for v in np.nanmedian(table, axis=0)))
+    print(*skipped, sep="\n")
 
 
 if __name__ == "__main__":

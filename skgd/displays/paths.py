@@ -1,4 +1,4 @@
-"""Displays: curves of the objective, and paths of descent on its contours."""
+"""Paths of descent on the contours of the objective."""
 
 import warnings
 from itertools import cycle
@@ -6,276 +6,17 @@ from itertools import cycle
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import Pipeline
-from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_is_fitted
 
-from skgd._estimators import _BaseGD
-from skgd._training import State
-
-# Colours of different lightness and lines of different kinds, to be told apart in grey.
-STYLES = (
-    {"color": "#0b3c6f", "linestyle": "-"},
-    {"color": "#e07b00", "linestyle": "--"},
-    {"color": "#2e8b57", "linestyle": "-."},
-    {"color": "#b5446e", "linestyle": ":"},
-    {"color": "#555555", "linestyle": (0, (6, 1, 1, 1, 1, 1))},
-    {"color": "#38a3c9", "linestyle": (0, (8, 2))},
-)
-X_AXES = {"epoch": "Epoch", "update": "Update", "second": "Seconds"}
+from skgd.displays.common import STYLES, named
+from skgd.estimators.base import BaseGD
+from skgd.estimators.sklearn_private import check_matplotlib_support
+from skgd.training.state import State
 
 # What the objective depends on, among parameters.
 OBJECTIVE = (
     "loss", "penalty", "alpha", "l1_ratio", "fit_intercept", "epsilon", "quantile",
     "class_weight", "early_stopping", "validation_fraction",
 )  # fmt: skip
-
-
-def _named(estimators, names):
-    """Estimators and their names, which may be the keys of a dict."""
-    if hasattr(estimators, "items"):
-        if names is not None:
-            raise ValueError("names are the keys of estimators if that is a dict.")
-        names, estimators = zip(*estimators.items(), strict=True)
-    estimators = list(estimators)
-    if names is None:
-        names = [type(_last_step(estimator)).__name__ for estimator in estimators]
-        if len(set(names)) < len(names):
-            names = [f"{name} {i}" for i, name in enumerate(names)]
-    if len(names) != len(estimators):
-        raise ValueError(
-            f"{len(names)} names are given for {len(estimators)} estimators."
-        )
-    return estimators, [str(name) for name in names]
-
-
-def _last_step(estimator):
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return estimator
-
-
-class LossCurveDisplay:
-    """The objective of one or several fitted estimators as training went on.
-
-    Make one by :meth:`from_estimator` or :meth:`from_estimators`.
-
-    Parameters
-    ----------
-    histories : list of dict
-        The `history_` of each estimator.
-    names : list of str
-        Their names in the legend.
-    update_histories : list of (dict or None), default=None
-        The `update_history_` of each estimator.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes with the curves.
-    figure_ : matplotlib Figure
-        Figure of the axes.
-    lines_ : list of matplotlib Line2D
-        The objective of each estimator.
-    validation_lines_ : list of (matplotlib Line2D or None)
-        The validation loss of each estimator fitted with early stopping.
-    update_lines_ : list of (matplotlib Line2D or None)
-        The objective of each update, of estimators with record='update'.
-    best_ : list of (matplotlib Line2D or None)
-        The marks at the best epochs.
-
-    See Also
-    --------
-    DescentPathDisplay : The way of the coefficients.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_breast_cancer
-    >>> from skgd import GDClassifier, LossCurveDisplay
-    >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> models = {
-    ...     solver: GDClassifier(solver=solver, random_state=0).fit(X, y)
-    ...     for solver in ("batch", "sgd")
-    ... }
-    >>> display = LossCurveDisplay.from_estimators(models, x="update")
-    >>> display.ax_.get_xlabel()
-    'Update'
-    """
-
-    def __init__(self, *, histories, names, update_histories=None):
-        self.histories = histories
-        self.names = names
-        self.update_histories = update_histories
-
-    @classmethod
-    def from_estimator(cls, estimator, *, name=None, ax=None, **kwargs):
-        """Draw the curve of a fitted estimator.
-
-        Parameters
-        ----------
-        estimator : GDRegressor, GDClassifier or Pipeline that ends in one
-            A fitted estimator.
-        name : str, default=None
-            Its name in the legend; the name of its class if None.
-        ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
-        **kwargs
-            Further arguments of :meth:`plot`.
-
-        Returns
-        -------
-        display : LossCurveDisplay
-        """
-        names = None if name is None else [name]
-        return cls.from_estimators([estimator], names=names, ax=ax, **kwargs)
-
-    @classmethod
-    def from_estimators(cls, estimators, *, names=None, ax=None, **kwargs):
-        """Draw the curves of several fitted estimators.
-
-        Parameters
-        ----------
-        estimators : list or dict of estimators
-            Fitted estimators, or pipelines that end in one. Keys of a dict are names.
-        names : list of str, default=None
-            Their names in the legend.
-        ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
-        **kwargs
-            Further arguments of :meth:`plot`.
-
-        Returns
-        -------
-        display : LossCurveDisplay
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        NotFittedError
-            If an estimator is not fitted.
-        """
-        check_matplotlib_support(f"{cls.__name__}.from_estimators")
-        estimators, names = _named(estimators, names)
-        models = [_last_step(estimator) for estimator in estimators]
-        for model in models:
-            check_is_fitted(model, "history_")
-        display = cls(
-            histories=[model.history_ for model in models],
-            names=names,
-            update_histories=[getattr(m, "update_history_", None) for m in models],
-        )
-        return display.plot(ax=ax, **kwargs)
-
-    def plot(
-        self,
-        ax=None,
-        *,
-        x="epoch",
-        yscale="log",
-        optimum=0.0,
-        validation=True,
-        mark_best=True,
-        line_kw=None,
-    ):
-        """Draw the curves.
-
-        The objective of an epoch is drawn at its end. It is the mean over the epoch's
-        batches; for solver 'batch', it is that before the update.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
-        x : {'epoch', 'update', 'second'}, default='epoch'
-            What to draw against. With 'update', the objective of each update's batch
-            is drawn as well, thinly, if it was recorded (record='update').
-        yscale : {'log', 'linear'}, default='log'
-            Scale of the objective.
-        optimum : float, default=0.0
-            Subtracted from the objective and the validation loss: on a logarithmic
-            scale, the distance from the optimum tells methods apart.
-        validation : bool, default=True
-            Whether to draw the validation loss, of estimators with early stopping.
-        mark_best : bool, default=True
-            Whether to mark the best epoch: that of the best validation score, or of
-            the lowest objective.
-        line_kw : dict, default=None
-            Arguments of `Axes.plot` for the curves.
-
-        Returns
-        -------
-        display : LossCurveDisplay
-        """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        if x not in X_AXES:
-            raise ValueError(f"x must be one of {set(X_AXES)}. Got {x!r} instead.")
-        if ax is None:
-            _, ax = plt.subplots()
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_, self.validation_lines_ = [], []
-        self.update_lines_, self.best_ = [], []
-        updates = self.update_histories or [None] * len(self.histories)
-        for history, name, recorded, style in zip(
-            self.histories, self.names, updates, cycle(STYLES), strict=False
-        ):
-            style = {**style, "linewidth": 1.8, **(line_kw or {})}
-            at = _positions(history, x)
-            objective = np.asarray(history["objective"]) - optimum
-            self.update_lines_.append(None)
-            if x == "update" and recorded is not None:
-                (self.update_lines_[-1],) = ax.plot(
-                    recorded["update"], recorded["objective"] - optimum,
-                    color=style["color"], alpha=0.35, linewidth=0.6, zorder=1.5,
-                )  # fmt: skip
-            # A curve of one epoch is a point.
-            marker = "o" if len(at) == 1 else None
-            self.lines_ += ax.plot(at, objective, marker=marker, label=name, **style)
-            self.validation_lines_.append(None)
-            loss = history.get("validation_loss")
-            if validation and loss is not None:
-                (self.validation_lines_[-1],) = ax.plot(
-                    at, np.asarray(loss) - optimum, label=f"{name}, validation loss",
-                    **{**style, "linewidth": 0.9, "marker": "x", "markersize": 5},
-                    markevery=max(1, len(at) // 12),
-                )  # fmt: skip
-            self.best_.append(None)
-            best = _best_epoch(history)
-            if mark_best and best is not None:
-                (self.best_[-1],) = ax.plot(
-                    at[best], objective[best], marker="*", markersize=11,
-                    color=style["color"], markeredgecolor="black", linestyle="none",
-                    zorder=3,
-                )  # fmt: skip
-        if x == "epoch":
-            ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set_yscale(yscale)
-        ax.set_xlabel(X_AXES[x])
-        label = "Objective"
-        if any(line is not None for line in self.validation_lines_):
-            label = "Objective, validation loss"
-        ax.set_ylabel(label + (" - optimum" if optimum else ""))
-        ax.grid(alpha=0.3)
-        ax.legend()
-        return self
-
-
-def _positions(history, x):
-    if x == "epoch":
-        return np.arange(1, len(history["objective"]) + 1)
-    return np.asarray(history["n_updates" if x == "update" else "seconds"])
-
-
-def _best_epoch(history):
-    """Index of the best epoch; None if no objective is finite."""
-    values = -np.asarray(history["objective"])
-    if "validation_score" in history:
-        values = np.asarray(history["validation_score"])
-    values = np.where(np.isfinite(values), values, -np.inf)
-    best = int(np.argmax(values))
-    return best if np.isfinite(values[best]) else None
 
 
 class DescentPathDisplay:
@@ -429,10 +170,10 @@ class DescentPathDisplay:
             As `fit`.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
-        estimators, names = _named(estimators, names)
+        estimators, names = named(estimators, names)
         models = [clone(estimator) for estimator in estimators]
         for model in models:
-            if not isinstance(model, _BaseGD):
+            if not isinstance(model, BaseGD):
                 raise TypeError(
                     "estimators must be of GDRegressor or GDClassifier. Got "
                     f"{type(model).__name__} instead."

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
-from skgd._kernels import second_moments
-from skgd._quasi_newton import largest_eigenvalue
-from skgd._step_size import draw
+from skgd.kernels.epoch import second_moments
+from skgd.optim.quasi_newton import largest_eigenvalue
+from skgd.optim.stability import draw
 
 # Rows of the sample, or this many for each feature; with a tenth of both, hinge took
 # three times as many epochs on 327,000 rows.

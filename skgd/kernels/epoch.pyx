@@ -19,7 +19,7 @@ where R and r are means over B of the slopes times the rows. They differ in how:
   an update costs nothing for features that are absent. Nothing lazy survives the
   epoch.
 - The block kernel (`block_loop`) takes a batch as blocks of rows that stay in cache,
-  sums the gradient over the blocks, of dense rows by the products of _products.h, and
+  sums the gradient over the blocks, of dense rows by the products of products.h, and
   then makes one dense update.
 
 Storage and dtype of X are known here and nowhere else: `Rows` holds pointers, and
@@ -37,15 +37,15 @@ from libc.math cimport copysign, fabs, fmax, fmin, sqrt
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memset
 
-from skgd._losses cimport Loss
+from skgd.objective.loss cimport Loss
 
 import numpy as np
 
-from skgd._losses import SquaredError
+from skgd.objective.loss import SquaredError
 
 cdef extern from *:
     """
-    #include "_products.h"
+    #include "products.h"
     """
     void prefetch "SKGD_PREFETCH"(const void* address) noexcept nogil
     void prefetch_near "SKGD_PREFETCH_NEAR"(const void* address) noexcept nogil
@@ -2100,7 +2100,7 @@ cdef struct Stream:
     double* step
 
 cpdef enum:
-    # What `scalars` of a state are, for _stream.py as well.
+    # What `scalars` of a state are, for optim/streaming.py as well.
     WEIGHT = 0              # sums of weights and of rows
     N_ROWS = 1
     PAST = 2                # sums of rows in the average, and since; values since
@@ -2583,7 +2583,7 @@ def run_stream(
     X, order, y, weight, l1, l2, loss, fit_intercept
         As in `run_epoch`.
     state : dict of ndarray
-        What `skgd._stream.start` makes; changed in place.
+        What `skgd.optim.streaming.start` makes; changed in place.
     growth : float
         By which each row weighs more than the one before it.
     frozen : bool

@@ -11,7 +11,7 @@
 
 #ifndef SKGD_T
 
-#include "_vector.h"
+#include "vector.h"
 
 #if defined(__GNUC__) || defined(__clang__)
 #define SKGD_TILES
@@ -50,7 +50,7 @@ static const double skgd_last[8] = {0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0};
 #define SKGD_MIN(a, b) ((a) < (b) ? (a) : (b))
 
 /* The average of coefficients W with the iterates since, of sparse features whose L2 is
-   due: see `average_of` in _kernels.pyx. `seen` is NULL if there is none. */
+   due: see `average_of` in epoch.pyx. `seen` is NULL if there is none. */
 SKGD_VECTOR void skgd_mix_sparse(
     double *__restrict out, const double *w, const double *average, const double *seen,
     const double *ratio, const double *birth, double l2, double path, double past,
@@ -70,10 +70,10 @@ SKGD_VECTOR void skgd_mix_sparse(
 }
 
 #define SKGD_T float
-#include "_products.h"
+#include "products.h"
 #undef SKGD_T
 #define SKGD_T double
-#include "_products.h"
+#include "products.h"
 #undef SKGD_T
 
 #else

@@ -30,7 +30,7 @@ from libc.math cimport INFINITY, copysign, exp, fabs, fmax, log, log1p
 
 import numpy as np
 
-cdef extern from "_softmax.h":
+cdef extern from "softmax.h":
     void exps "skgd_exps"(
         double* e, const double* z, double largest, Py_ssize_t size) noexcept nogil
 

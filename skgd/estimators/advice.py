@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd import _penalties, _step_size
-from skgd._kernels import second_moments
+from skgd.kernels.epoch import second_moments
+from skgd.objective import penalties
+from skgd.optim import stability
 
 OUT_OF_EPOCHS = (
     "Maximum number of iteration reached before convergence. Consider increasing "
@@ -111,9 +112,9 @@ def _of_penalty(outcome, problem):
     if not loss.bounded_residuals or outcome.reason != "converged":
         return None
     coef, _ = outcome.state.result()
-    penalty = _penalties.value(coef, problem.l1, problem.l2)
+    penalty = penalties.value(coef, problem.l1, problem.l2)
     # What the loss would gain, were it linear in W; where it is, the penalty rules.
-    slope = _penalties.value(coef, problem.l1, 2.0 * problem.l2)
+    slope = penalties.value(coef, problem.l1, 2.0 * problem.l2)
     constant = problem.constant_objective()
     gained = constant - (outcome.objective - penalty)
     if not (gained > 1e-6 * constant and slope > RULED * gained):
@@ -136,7 +137,7 @@ class _Step:
     @property
     def stable(self):
         if self._stable is None:
-            self._stable = _step_size.stable_step(
+            self._stable = stability.stable_step(
                 self.problem, self.X, self.batch_size, self.rng
             )
         return self._stable
@@ -186,7 +187,7 @@ class _Step:
         p = problem.X.n_features
         if p > FEATURES:
             return " but may be slow"
-        rows, _, weight = problem.visits(_step_size.draw(n, ROWS, self.rng))
+        rows, _, weight = problem.visits(stability.draw(n, ROWS, self.rng))
         with np.errstate(all="ignore"):
             H = second_moments(
                 problem.X, rows, weight, np.zeros(p), np.ones(p), problem.fit_intercept

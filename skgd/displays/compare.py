@@ -7,9 +7,10 @@ from sklearn.base import clone
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.pipeline import Pipeline
 
-from skgd._estimators import _BaseGD, _dense
-from skgd._plotting import _last_step, _named
-from skgd._training import State
+from skgd.displays.common import last_step, named
+from skgd.estimators.base import BaseGD
+from skgd.estimators.inputs import dense
+from skgd.training.state import State
 
 
 def compare_estimators(
@@ -76,7 +77,7 @@ def compare_estimators(
         raise ValueError("X_test and y_test must be given together.")
     if X_test is None:
         X_test, y_test = X, y
-    estimators, names = _named(estimators, names)
+    estimators, names = named(estimators, names)
     seconds = [[] for _ in estimators]
     for _ in range(n_repeats):
         fitted = []
@@ -89,8 +90,8 @@ def compare_estimators(
     table = {
         "estimator": names,
         "score": [float(model.score(X_test, y_test)) for model in fitted],
-        "epochs": [_number(_last_step(model), "n_iter_") for model in fitted],
-        "updates": [_updates(_last_step(model)) for model in fitted],
+        "epochs": [_number(last_step(model), "n_iter_") for model in fitted],
+        "updates": [_updates(last_step(model)) for model in fitted],
         "seconds": [float(np.median(times)) for times in seconds],
         "objective": [objective(model, X) for model in fitted],
     }
@@ -108,7 +109,7 @@ def _number(model, name):
 
 
 def _updates(model):
-    if isinstance(model, _BaseGD | SGDClassifier | SGDRegressor):
+    if isinstance(model, BaseGD | SGDClassifier | SGDRegressor):
         return _number(model, "t_") - 1.0
     return np.nan
 
@@ -117,19 +118,19 @@ class _Objective:
     """The objective of the first of skgd's estimators, at others' coefficients."""
 
     def __init__(self, fitted, y):
-        ours = [m for m in map(_last_step, fitted) if isinstance(m, _BaseGD)]
+        ours = [m for m in map(last_step, fitted) if isinstance(m, BaseGD)]
         self.model = clone(ours[0]).set_params(early_stopping=False) if ours else None
         self.y = y
 
     def __call__(self, fitted, X):
-        model = _last_step(fitted)
+        model = last_step(fitted)
         coef = getattr(model, "coef_", None)
         if self.model is None or coef is None:
             return np.nan
         while isinstance(fitted, Pipeline):
             X, fitted = fitted[:-1].transform(X), fitted.steps[-1][1]
         problem, *_ = self.model._prepare(X, self.y)
-        coef = np.atleast_2d(_dense(coef)).astype(np.float64)
+        coef = np.atleast_2d(dense(coef)).astype(np.float64)
         if coef.shape != (problem.n_outputs, problem.X.n_features):
             return np.nan
         intercept = np.broadcast_to(model.intercept_, len(coef)).astype(np.float64)

@@ -2,7 +2,7 @@
 
 #include <stdint.h>
 
-#include "_vector.h"
+#include "vector.h"
 
 /* e[k] = exp(z[k] - largest), for z[k] <= largest; below exp(-708), exp(-708).
 

@@ -26,11 +26,12 @@ becomes the slopes of e_d, and so on.
 
 import numpy as np
 
-from skgd import _penalties
-from skgd._descent import Descent, Orthant, Proximal, least_norm
-from skgd._kernels import loss_gradient, predictions_at
-from skgd._losses import OneVsRest, Outputs
-from skgd._quasi_newton import inner
+from skgd.kernels.epoch import loss_gradient, predictions_at
+from skgd.objective import penalties
+from skgd.objective.loss import OneVsRest, Outputs
+from skgd.optim.descent import Descent
+from skgd.optim.l1 import Orthant, Proximal, least_norm
+from skgd.optim.quasi_newton import inner
 
 PAIRS = 40  # moves remembered; 20: the ninth decile of kinked losses is 387, not 215
 PAIR_VALUES = 250_000  # numbers that those of all outputs may be in any case,
@@ -184,7 +185,7 @@ class Finish:
         for d in self.open:
             own = d.own
             point = coef[own], self.intercepts[own].copy()
-            penalty = _penalties.value(point[0], problem.l1, problem.l2)
+            penalty = penalties.value(point[0], problem.l1, problem.l2)
             value = totals[own].sum() / n + penalty - d.constant
             exact = exacts[own].sum() / n + penalty
             if exact < d.best_exact:

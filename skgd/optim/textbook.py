@@ -1,119 +1,25 @@
-"""The three solvers: one update rule with three batch sizes.
+"""Textbook gradient descent: the steps of a schedule, and nothing else.
 
-A solver is an epoch: it makes the order of the rows and the step sizes, and calls a
-kernel. What differs between "batch", "minibatch" and "sgd" is the number of rows an
-update and, for "batch", that their order does not matter.
+What differs between the solvers "batch", "minibatch" and "sgd" is the number of rows
+per update and, for "batch", that their order does not matter.
 """
-
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from sklearn.utils import gen_batches
 
-from skgd import _penalties, _step_size
-from skgd._kernels import run_epoch
+from skgd.kernels import by_blocks
+from skgd.kernels.epoch import run_epoch
+from skgd.objective import penalties
+from skgd.optim import schedules
+from skgd.training.state import best_of
 
 # Adaptive steps end at this fraction of eta0. For SGDRegressor's eta0 = 0.01 that is
 # its own bound of 1e-6; a bound relative to eta0 does not depend on the scale of X.
 SMALLEST_STEP = 1e-4
-
 # The share of what was gained that is lost at the end, from which training failed, and
 # the share of the objective that is noise where there was little to gain.
 LOST = 0.5
 TRIFLE = 0.01
-
-# From this many rows on, drawing an order takes longer than handing it to a thread.
-DRAW_AHEAD_FROM = 20_000
-
-# Bytes of targets up to which they are gathered ahead, too. More of them do not stay in
-# cache, and the kernel would wait for memory longer than it gains.
-GATHER_AHEAD_UP_TO = 4_000_000
-
-
-def rows_per_update(solver, batch_size, n_rows):
-    """Rows an update, at most n_rows."""
-    return min({"batch": n_rows, "minibatch": batch_size, "sgd": 1}[solver], n_rows)
-
-
-def by_blocks(X, batch_size, n_outputs):
-    """Whether the block kernel is faster than the row kernel.
-
-    A block update touches all of W. On sparse rows that is worth it once a batch
-    holds as many values as there are features; the row kernel's slopes, of which it
-    keeps a whole batch, then never take more memory than W.
-
-    On dense rows, ms of an epoch by row / by block kernel, shuffled, for a batch size
-    of 1, 2, 4, 8, 16, 64 (examples/bench_epoch.py --kernels, 2 cores of an AMD EPYC):
-
-        1,000,000 x 10,  K =  1    18/108   26/59    23/34   21/20   21/14   21/12
-        1,000,000 x 10,  K =  2    44/117   39/64    34/36   34/23   37/18   42/21
-        1,000,000 x 10,  K = 10   103/146  103/87   102/63  103/50  107/49  107/49
-        400,000 x 54,    K =  1    18/61    33/39    31/25   28/21   27/20   28/18
-        400,000 x 54,    K =  4    42/83    39/51    47/34   50/31   53/29   55/29
-        200,000 x 100,   K =  1    12/43    23/26    22/17   19/17   18/16   19/12
-        200,000 x 100,   K =  2    30/47    25/29    26/19   26/17   25/16   27/14
-        200,000 x 100,   K = 10    63/142   62/80    63/51   64/39   65/33   65/29
-        20,000 x 1000,   K =  1    11/23    17/15    16/11   16/11   16/11   17/11
-        20,000 x 1000,   K = 10    67/134   67/78    66/44   66/32   66/26   66/22
-
-    Several outputs share the reading of a block; a block update of W has to pay off.
-    """
-    if X.sparse:
-        return batch_size > 1 and batch_size * X.mean_stored >= X.n_features
-    return batch_size * min(n_outputs, 2) >= 8
-
-
-class Visits:
-    """The rows of each epoch with their targets and weights, as `Problem.visits`.
-
-    They are in a new random order for the first `n_epochs`, or without a generator
-    as they are.
-    Drawing the order of a million rows and gathering their targets takes as long as an
-    epoch of short rows, so that of the next epoch is done in a thread while the kernel,
-    which holds no lock, runs. The orders are the same as without the thread.
-    """
-
-    def __init__(self, problem, generator, n_epochs):
-        self.problem = problem
-        self.generator = generator
-        self.n_left = n_epochs
-        self.executor = None
-        self.next = None
-        self.gathers_ahead = problem.y.nbytes <= GATHER_AHEAD_UP_TO
-        # Memory of targets and weights, of an epoch and perhaps the next one. It is
-        # kept, for new memory takes the system longer to get than to fill.
-        self.rooms = [(None, None)] * (1 + self.gathers_ahead)
-
-    def __enter__(self):
-        if self.generator is not None and self.problem.n_rows >= DRAW_AHEAD_FROM:
-            self.executor = ThreadPoolExecutor(1)
-        return self
-
-    def __exit__(self, *exception):
-        if self.executor is not None:
-            self.executor.shutdown(wait=False, cancel_futures=True)
-
-    def draw(self):
-        if self.generator is None or self.n_left == 0:
-            return self.problem.visits()
-        order, visits = self.next.result() if self.next else (self._order(), None)
-        epoch = self.n_left
-        self.n_left -= 1
-        if self.executor is not None and self.n_left > 0:
-            self.next = self.executor.submit(self._ahead, self.n_left)
-        return visits or self._gather(order, epoch)
-
-    def _ahead(self, epoch):
-        order = self._order()
-        return order, self._gather(order, epoch) if self.gathers_ahead else None
-
-    def _order(self):
-        return self.generator.permutation(self.problem.n_rows)
-
-    def _gather(self, order, epoch):
-        room = epoch % len(self.rooms)
-        rows, *self.rooms[room] = self.problem.visits(order, self.rooms[room])
-        return rows, *self.rooms[room]
 
 
 class Textbook:
@@ -135,7 +41,7 @@ class Textbook:
         self.adaptive = adaptive
         self.smallest_step = state.eta * SMALLEST_STEP
         self.shuffled = batch_size < problem.n_rows
-        self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
+        self.penalty = penalties.value(state.coef, problem.l1, problem.l2)
         self.before = None
         # What the objective is at the start, or at W = 0 if that is more. A loss that
         # W = 0 minimises says nothing before the first epoch.
@@ -158,7 +64,7 @@ class Textbook:
         self.before = None if self.shuffled else state.copy()
         t, penalty_before = state.t, self.penalty
         loss, eta = self.run(problem, state, visits, objectives)
-        self.penalty = _penalties.value(state.coef, problem.l1, problem.l2)
+        self.penalty = penalties.value(state.coef, problem.l1, problem.l2)
         # The penalty is taken to move linearly from update to update; that of the
         # epoch is then the mean. With one update per epoch, both are exact.
         n_updates = state.t - t
@@ -235,13 +141,6 @@ class Textbook:
         return state, objective, reason, np.nan
 
 
-def best_of(problem, states):
-    """The state with the lowest objective, and that objective."""
-    objectives = [np.nan_to_num(problem.objective(s), nan=np.inf) for s in states]
-    best = int(np.argmin(objectives))
-    return states[best], objectives[best]
-
-
 def epoch(problem, state, batch_size, schedule, visits, losses=None):
     """Make one pass over the data; update `state` in place.
 
@@ -268,7 +167,7 @@ def epoch(problem, state, batch_size, schedule, visits, losses=None):
     rows, y, weight = visits
     n_rows = len(rows)
     n_updates = -(-n_rows // batch_size)
-    steps = _step_size.steps(schedule, state.t, n_updates, state.eta)
+    steps = schedules.steps(schedule, state.t, n_updates, state.eta)
 
     average_from, n_averaged = 0, 0
     if state.average:

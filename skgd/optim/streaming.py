@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import scipy.sparse as sp
 
-from skgd._kernels import (
+from skgd.kernels.epoch import (
     AVERAGE_VALUES,
     DUE,
     FIRST_SPARSE,
@@ -26,7 +26,7 @@ from skgd._kernels import (
     run_stream,
     stream_result,
 )
-from skgd._step_size import draw
+from skgd.optim.stability import draw
 
 # Sparse rows of at most so many features are learnt as dense ones: only these are
 # centred, without which columns far from zero are hardly learnt.

@@ -1,0 +1,359 @@
+"""What the estimators share: the way of a call through the package."""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skgd.estimators import advice, early_stopping, fitted
+from skgd.estimators.inputs import (
+    check_data,
+    dense,
+    make_problem,
+    positive,
+    row_weights,
+    seed,
+    shaped,
+)
+from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.sklearn_private import SparseCoefMixin, fit_context
+from skgd.estimators.stream import learn_stream
+from skgd.optim import choose, streaming
+from skgd.training.callbacks import CallbackSupportMixin, FitTasks
+from skgd.training.loop import train
+from skgd.training.record import UpdateRecord
+from skgd.training.state import State
+
+
+class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
+    """What regressor and classifier share: parameters, fit and partial_fit.
+
+    A subclass knows what a target is: `_encode` turns y into what the loss takes,
+    `_predictions` linear predictions into predictions of that, which
+    `_score_predictions` judges.
+    """
+
+    _parameter_constraints: dict = CONSTRAINTS
+    _losses: dict  # the table of the subclass
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "coef_")
+
+    def __getstate__(self):
+        # partial_fit changes these in place, which no copy of the model may see.
+        attributes = super().__getstate__()
+        if "_stream" in attributes:
+            attributes = attributes | {"_stream": streaming.copied(self._stream)}
+        if "history_" in attributes:
+            history = {name: list(column) for name, column in self.history_.items()}
+            curve = history.get("objective", self.loss_curve_)
+            attributes = attributes | {"history_": history, "loss_curve_": curve}
+        return attributes
+
+    def _linear_predictions(self, X):
+        """Those of X, and whether `coef_` has one dimension: a single target."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        # Both at once: another thread may be learning.
+        model = vars(self).copy()
+        coef, intercept = model["coef_"], model["intercept_"]
+        return safe_sparse_dot(X, coef.T, dense_output=True) + intercept, coef.ndim == 1
+
+    @property
+    @abstractmethod
+    def _n_outputs(self):
+        """K, the rows of W."""
+
+    @abstractmethod
+    def _loss(self):
+        """The loss over K outputs."""
+
+    @abstractmethod
+    def _encode(self, y):
+        """Turn y into targets of the loss, of shape (n, K) or (n, 1)."""
+
+    @abstractmethod
+    def _class_weights(self, y, sample_weight, balance):
+        """Weights of the rows by their class, or None."""
+
+    @abstractmethod
+    def _predictions(self, z):
+        """Predictions of the targets, from linear ones, (n, K)."""
+
+    @abstractmethod
+    def _score_predictions(self, targets, predictions, sample_weight):
+        """Validation score."""
+
+    def _one_loss(self):
+        """The loss of one output."""
+        loss, parameters = self._losses[self.loss]
+        return loss(*(getattr(self, name) for name in parameters))
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        coef_init=None,
+        intercept_init=None,
+    ):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. C-ordered float32 and float64 arrays, read-only ones and
+            memory maps among them, and CSR matrices are read in place.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; for a classifier, one label a row.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, nonnegative. Only their ratios matter: they are
+            divided by their mean. A row of weight 0 is as good as absent.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Data for early stopping, instead of a part of X. In a `Pipeline`,
+            `transform_input=["X_val"]` transforms it as X.
+        y_val : array-like of shape (n_val,), default=None
+            Targets of `X_val`.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the rows of `X_val` in the validation score.
+        coef_init : array-like of the shape of `coef_`, default=None
+            Coefficients to start from, instead of zeros.
+        intercept_init : array-like of the shape of `intercept_`, default=None
+            Intercepts to start from. Instead of zeros or, with eta0='auto' and
+            learning_rate='auto', those of the best constant model.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. If fit raises, it stays as it was before.
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are invalid or do not fit together.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training ended by 'max_iter', 'stalled', 'diverged' or 'interrupted' (see
+            `stop_reason_`); if textbook steps ended above the best constant model, or
+            are much too small. With a number for `eta0`, 'max_iter' warns only while
+            epochs still gain more than a thousandth of what was gained.
+        UserWarning
+            If the slopes of a loss of residuals are bounded, and the penalty takes
+            more than 90 % of what the features could gain: y is large for `alpha`.
+        """
+        tasks = FitTasks.of(self, X, y, sample_weight)
+        validation = X_val, y_val, sample_weight_val
+        with fitted.unchanged_on_error(self):
+            complaint = self._fit(
+                X, y, sample_weight, validation, coef_init, intercept_init, tasks
+            )
+            if tasks is not None:
+                tasks.finish()
+        if complaint:
+            warnings.warn(complaint, stacklevel=3)
+        return self
+
+    def _fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        validation=(None, None, None),
+        coef_init=None,
+        intercept_init=None,
+        tasks=None,
+        watch=None,
+    ):
+        """`fit`, but for what surrounds it. Returns what to warn of, or None."""
+        problem, X, score = self._prepare(X, y, sample_weight, validation)
+        if self.warm_start and hasattr(self, "coef_"):
+            coef_init = dense(self.coef_) if coef_init is None else coef_init
+            intercept_init = (
+                self.intercept_ if intercept_init is None else intercept_init
+            )
+        state = self._start(problem, coef_init, intercept_init)
+        return self._train(
+            problem, state, X, self.max_iter, self.tol, score, tasks=tasks, watch=watch
+        )
+
+    def _prepare(self, X, y, sample_weight=None, validation=(None, None, None)):
+        """The problem that `fit` solves, X validated, and what judges a state."""
+        check_parameters(self)
+        X, y, sample_weight = check_data(self, X, y, sample_weight)
+        rows = positive(sample_weight)
+        self._learn_targets(y if rows is None else y[rows])
+        rows, score = early_stopping.validation(
+            self, X, y, sample_weight, rows, *validation
+        )
+        problem = make_problem(self, X, y, sample_weight, rows, normalize=True)
+        return problem, X, score
+
+    def _partial_fit(self, X, y, sample_weight, first):
+        """One pass over the rows given; `first` says that there is no model yet."""
+        reset = first or not hasattr(self, "n_features_in_")
+        X, y, sample_weight = check_data(self, X, y, sample_weight, reset, skip=True)
+        weight = row_weights(self, y, sample_weight, balance=False)
+        if weight is not None and not weight.any():
+            return None  # there is nothing to learn from such a chunk
+        if isinstance(self, RegressorMixin):
+            self._learn_targets(y)
+        automatic = self._automatic(self._one_loss())
+        if automatic:
+            # A stream goes on in the storage that it began in.
+            began = getattr(self, "_stream", None)
+            sparse = began["sparse"] if began else streaming.is_sparse(X)
+            X = streaming.stored_as(sparse, X)
+        rows = positive(sample_weight)
+        problem = make_problem(self, X, y, sample_weight, rows, normalize=False)
+        if automatic:
+            return learn_stream(self, problem, X, first)
+        state = self._start(problem) if first else self._resume(problem)
+        return self._train(problem, state, X, max_iter=1, tol=None, partial=True)
+
+    def _learn_targets(self, y):
+        """Keep what prediction must know about the targets."""
+
+    def _automatic(self, loss):
+        """Whether the estimator chooses the step sizes itself."""
+        # An objective that guides nothing cannot guide the choice either.
+        return self.eta0 == self.learning_rate == "auto" and not loss.degenerate
+
+    def _start(self, problem, coef_init=None, intercept_init=None):
+        """The state before the first update."""
+        X = problem.X
+        shape = (self._n_outputs, X.n_features)
+        coef = np.zeros(shape, order=X.order)
+        intercept = np.zeros(shape[0])
+        automatic = self._automatic(problem.loss)
+        if automatic and coef_init is None and intercept_init is None:
+            intercept[:] = problem.constant()
+        if coef_init is not None:
+            coef[:] = shaped(coef_init, coef.shape, "coef_init")
+        if intercept_init is not None:
+            intercept[:] = shaped(intercept_init, intercept.shape, "intercept_init")
+        state = State(coef, intercept)
+        if not automatic:
+            state.start_average(self._average_from_parameter())
+        self.history_, self.loss_curve_ = {}, []
+        vars(self).pop("update_history_", None)
+        return state
+
+    def _resume(self, problem):
+        """The state that the last call of fit or partial_fit left."""
+        X = problem.X
+        automatic = self._automatic(problem.loss)
+        average = 0 if automatic else self._average_from_parameter()
+        resumed = average and hasattr(self, "_average_coef")
+        if resumed:
+            # Not if the user set other coefficients.
+            given = dense(self.coef_).reshape(self._average_coef.shape)
+            kept = self._average_coef.astype(self.coef_.dtype)
+            resumed = self._average_from >= self.t_ or np.array_equal(given, kept)
+        coef = self._standard_coef if resumed else dense(self.coef_)
+        intercept = self._standard_intercept if resumed else self.intercept_
+        shape = (self._n_outputs, X.n_features)
+        state = State(
+            np.array(shaped(coef, shape, "coef_"), order=X.order),
+            np.array(shaped(intercept, shape[:1], "intercept_")),
+            t=getattr(self, "t_", 1),
+            eta=getattr(self, "_eta", 0.0),
+        )
+        if resumed:
+            state.average = self._average_from
+            state.average_coef = np.array(self._average_coef, order=X.order)
+            state.average_intercept = self._average_intercept.copy()
+        else:
+            state.start_average(average)
+        return state
+
+    def _average_from_parameter(self):
+        """The first update to average from; 0 for none."""
+        return int(self.average)
+
+    def _train(
+        self,
+        problem,
+        state,
+        X,
+        max_iter,
+        tol,
+        score=None,
+        partial=False,
+        tasks=None,
+        watch=None,
+    ):
+        """Train `state` and keep what comes of it. Returns what to warn of, or None."""
+        # t is in the seed so that each call of partial_fit has an order of its own.
+        rng = np.random.default_rng([seed(self.random_state), state.t])
+        automatic = self._automatic(problem.loss)
+        batch_size = choose.rows_per_update(
+            self.solver, self.batch_size, problem, automatic
+        )
+        arguments = problem, state, X, batch_size, rng, self.get_params(deep=False)
+        if automatic:
+            method, eta0 = choose.automatic_method(*arguments)
+        else:
+            former = self.eta0_ if state.t > 1 else None
+            method, eta0 = choose.textbook_method(*arguments, former)
+        updates = None
+        if self.record == "update":
+            updates = UpdateRecord(**getattr(self, "update_history_", {}))
+        if tasks is not None:
+            tasks.attributes = lambda state, records: fitted.attributes(
+                self, {}, state, records, X.dtype
+            )
+        outcome = train(
+            problem,
+            state,
+            method,
+            max_iter=max_iter,
+            tol=tol,
+            n_iter_no_change=self.n_iter_no_change,
+            shuffle=rng if self.shuffle else None,
+            score=score,
+            largest=float(np.finfo(X.dtype).max),
+            verbose=self.verbose,
+            updates=updates,
+            tasks=tasks,
+            watch=watch,
+            judge=not partial,
+        )
+        if X.dtype != np.float64 and not partial:
+            fitted.round_outcome(outcome, problem, X.dtype, tol)
+        # A stream keeps the dtype of its first rows.
+        dtype = getattr(self, "coef_", X).dtype if partial else X.dtype
+        fitted.keep(self, outcome, dtype)
+        if partial:
+            fitted.thin(self.history_)
+        if updates is not None:
+            self.update_history_ = updates.columns()
+        self.eta0_ = eta0
+        self.batch_size_ = batch_size
+        if not partial:
+            vars(self).pop("_stream", None)
+        if automatic:
+            self._stream = streaming.after_fit(
+                problem, X, method.measured, *outcome.state.result(), rng
+            )
+            self._streamed = np.atleast_2d(self.coef_).copy(), self.intercept_.copy()
+        if partial and outcome.reason != "diverged":
+            return None
+        return advice.complaint(
+            outcome, problem, X, rng,
+            tol=tol, eta0=None if automatic else eta0, batch_size=batch_size,
+            learning_rate=self.learning_rate,
+            regression=isinstance(self, RegressorMixin),
+        )  # fmt: skip
+
+    def _shape_coef(self, coef):
+        """`coef_` as users see it."""
+        return coef

@@ -1,0 +1,535 @@
+"""Linear classification by gradient descent."""
+
+import warnings
+
+import numpy as np
+from scipy.special import expit, log_softmax
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import compute_class_weight
+from sklearn.utils.extmath import softmax
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, check_non_negative
+
+from skgd.estimators.base import BaseGD
+from skgd.estimators.fitted import unchanged_on_error
+from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.sklearn_private import (
+    LinearClassifierMixin,
+    StrOptions,
+    check_partial_fit_first_call,
+    fit_context,
+)
+from skgd.objective.loss import CLASSIFICATION_LOSSES, Multinomial, OneVsRest
+
+
+def _gives_probabilities(estimator):
+    if estimator.loss in ("log_loss", "modified_huber"):
+        return True
+    raise AttributeError(
+        f"probability estimates are not available for loss={estimator.loss!r}"
+    )
+
+
+class GDClassifier(LinearClassifierMixin, BaseGD):
+    """Linear classification by batch, mini-batch or stochastic gradient descent.
+
+    Minimises, over coefficients w and intercept b,
+
+        (1/n) sum_i s_i loss(y_i, w.x_i + b) + alpha [(1 - r)/2 |w|_2^2 + r |w|_1]
+
+    with labels y_i of -1 and +1, weights s_i of mean 1 and r the `l1_ratio`; the
+    updates are those of :class:`GDRegressor`. With K > 2 classes, W has a row for each
+    class. The loss 'log_loss' is multinomial then, log(sum_k exp(z_k)) - z_y with
+    z = W x + b (softmax regression); with the others, there are K problems, each class
+    against the rest. All rows of W share each pass over the data.
+
+    Parameters
+    ----------
+    loss : {'log_loss', 'hinge', 'squared_hinge', 'modified_huber', 'perceptron', \
+            'squared_error', 'huber', 'epsilon_insensitive', \
+            'squared_epsilon_insensitive'}, default='log_loss'
+        With m = y z the margin of the linear prediction z:
+
+        - 'log_loss': log(1 + exp(-m)), logistic regression; multinomial with more
+          than two classes.
+        - 'hinge': max(0, 1 - m), a linear support vector machine.
+        - 'squared_hinge': max(0, 1 - m)^2.
+        - 'modified_huber': max(0, 1 - m)^2 for m >= -1, else -4 m ([1]_).
+        - 'perceptron': max(0, -m).
+        - the others: regression on the labels -1 and +1. See :class:`GDRegressor`.
+
+    solver : {'minibatch', 'sgd', 'batch'}, default='minibatch'
+        Rows an update: `batch_size` of them, one ('sgd'), or all ('batch').
+
+    batch_size : int or 'auto', default='auto'
+        Rows an update of solver 'minibatch'. 'auto' is 32 or, with eta0='auto' and
+        1000 sparse rows or more, 1. The last batch of an epoch may be smaller; with
+        eta0='auto', batches differ by one row at most. More than there are rows means
+        all of them.
+
+    penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
+        The penalty. 'l2' has l1_ratio 0, 'l1' has l1_ratio 1.
+
+    alpha : float, default=0.0001
+        Strength of the penalty.
+
+    l1_ratio : float or None, default=0.15
+        Share of L1 in the 'elasticnet' penalty, in [0, 1]; other penalties ignore it.
+
+    fit_intercept : bool, default=True
+        Whether to learn an intercept.
+
+    max_iter : int, default=1000
+        Largest number of epochs, passes over the training data.
+
+    tol : float or None, default=1e-4
+        Training ends once an estimate of (F - F*) / (F_const - F*) is at most `tol`, F*
+        the least objective and F_const that of the best constant model. With a number
+        for `eta0`, another `learning_rate` or finish=False, it ends after
+        `n_iter_no_change` epochs none of which lowered the best objective by more than
+        the fraction `tol` of what was gained; with early stopping, also once the score
+        has not risen by more than `tol` for as long. None: training ends at `max_iter`,
+        or where no step lowers the objective any more.
+
+    shuffle : bool, default=True
+        Whether to visit the rows in a new random order each epoch. Solver 'batch'
+        does not depend on their order.
+
+    verbose : int, default=0
+        1 prints a line an epoch.
+
+    epsilon : float, default=0.1
+        Width of the losses 'huber', 'epsilon_insensitive' and
+        'squared_epsilon_insensitive'.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides the order of rows and the validation split. An int gives the same
+        coefficients each time, bit for bit.
+
+    learning_rate : {'auto', 'constant', 'invscaling', 'optimal', 'adaptive'} or \
+            callable, default='auto'
+        The step size eta of update t = 1, 2, ...:
+
+        - 'constant': eta0.
+        - 'invscaling': eta0 / t^power_t.
+        - 'optimal': 1 / (alpha (t0 + t - 1)), with t0 = alpha^(-3/4). Takes no eta0.
+        - 'adaptive': eta0, and where training would end, a fifth of it; training
+          ends once it is below eta0 / 10,000.
+        - a callable: learning_rate(t, eta0), for an array t, returns an array of eta.
+        - 'auto': 'adaptive'; with eta0='auto', see there.
+
+    eta0 : float or 'auto', default='auto'
+        The initial step size. A number is textbook gradient descent, with no more to
+        it than the formulas of :class:`GDRegressor`. With 'auto' and
+        learning_rate='auto', a fit is two epochs of `solver`, with steps chosen from
+        the data ([2]_, proposition 3.8, [3]_), then a quasi-Newton method on all rows
+        ([4]_), one pass per epoch; solver='batch' is that method from the start.
+        Features need no scaling. With 'auto' and another learning_rate, the schedule
+        starts from 1 / (2 L), with L the expected smoothness of the objective.
+
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+
+    early_stopping : bool, default=False
+        Whether to stop by the score on validation data, and keep the coefficients with
+        the best one; of equal scores, those with the least validation loss. The data
+        are a random part of X with the same share of each class, or `X_val` and
+        `y_val` of `fit`.
+
+    scoring : str, callable or None, default=None
+        The score of early stopping: None for accuracy, 'loss' for the mean validation
+        loss with its sign changed, or a scorer of scikit-learn, by name or as a
+        callable scorer(estimator, X, y), which is also given sample_weight if rows have
+        weights.
+
+    validation_fraction : float, default=0.1
+        Part of X set aside for early stopping.
+
+    n_iter_no_change : int, default=5
+        Epochs without improvement before training ends; see `tol`. Of no effect in a
+        default fit, which does not end by patience.
+
+    class_weight : dict, 'balanced' or None, default=None
+        Weights {label: weight} by which the sample weights of each class are
+        multiplied. 'balanced' gives all classes the same total weight. With more
+        than two classes, the weight of a row is that of its class in each of the K
+        problems, unlike in `SGDClassifier`.
+
+    warm_start : bool, default=False
+        Whether `fit` starts from the present coefficients.
+
+    average : bool or int, default=False
+        True: `coef_` is the mean of the iterates after each update; an int: of those
+        from update number `average` on, once there are any. With eta0='auto' and
+        learning_rate='auto', stochastic epochs are averaged in any case.
+
+    finish : bool, default=True
+        Whether all rows take over after two epochs of `solver`. False runs epochs of
+        `solver` to the end, with steps chosen from the data. Only of interest with
+        eta0='auto' and learning_rate='auto'.
+
+    half_life : float or None, default=None
+        Of `partial_fit` with eta0='auto': the number of rows, at least 1, after which
+        a row counts half. A model follows a change within a few half-lives; the
+        shorter, the noisier it is. None: all rows count alike, however long ago.
+
+    record : {'epoch', 'update'}, default='epoch'
+        'update' also keeps the objective of the batch of each update, in
+        `update_history_`: 16 bytes an update, of at most 1,000,000. If there are more,
+        those whose number is a multiple of 2 are kept, or of 4, and so on. The model
+        is the same, bit for bit.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients, in the dtype of X; with two classes, of the second.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    n_iter_ : int
+        Epochs of the last call of `fit`.
+    t_ : int
+        Number of updates plus 1.
+    eta0_ : float
+        The initial step size; with eta0='auto' and learning_rate='auto', of
+        standardised features.
+    objective_ : float
+        The objective at `coef_` and `intercept_`, over the training rows.
+    gap_ : float
+        The estimate that `tol` bounds, at these: the largest one of several outputs;
+        of loss 'cauchy', relative to a local optimum. NaN with a number for `eta0` and
+        elsewhere where nothing estimates it.
+    stop_reason_ : {'converged', 'max_iter', 'stalled', 'diverged', 'no_progress', \
+            'early_stopping', 'callback', 'interrupted'}
+        Why training ended. 'converged': `gap_` is at most `tol`; 'stalled': it is not,
+        but no step lowers the objective any more; 'no_progress' and 'early_stopping':
+        after `n_iter_no_change` epochs without gain, of the objective and of the score;
+        'diverged': above the start, or well above the best epoch, whose coefficients
+        are kept; 'callback': a callback (`set_callbacks`, with scikit-learn 1.9 and
+        newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
+        Ctrl-C is a KeyboardInterrupt.)
+    batch_size_ : int
+        Rows per update; 1 after `partial_fit` with eta0='auto'.
+    loss_curve_ : list of float
+        The objective of each epoch, summed over the K problems of one-vs-rest: a mean
+        over its batches, each evaluated before its update; for solver 'batch', the
+        objective before the epoch; of the epochs of the quasi-Newton method, that of
+        the model after it.
+    history_ : dict of list
+        What happened, an entry per epoch: 'objective', as `loss_curve_`; 'method', a
+        solver or 'quasi-newton'; 'eta', its last step size; 'n_updates' and 'seconds',
+        both since the start; 'gap', as `gap_`; 'gradient_norm', of the objective in
+        coefficients and intercept, where it is known (with L1, of the gradient mapping
+        or the subgradient of least norm); with early stopping, 'validation_score' and
+        'validation_loss', the mean loss without penalty. What an epoch does not tell is
+        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends an
+        entry per call, of method 'stream' with eta0='auto'; see there.
+    update_history_ : dict of ndarray
+        With record='update', 'update', the numbers of updates, from 1, and 'objective',
+        that of their batches before the update. (The penalty is taken to move linearly
+        from the first to the last update of an epoch.)
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+
+    See Also
+    --------
+    GDRegressor : Regression by gradient descent.
+    sklearn.linear_model.SGDClassifier : Stochastic gradient descent only. With the
+        same parameters, no shuffling and a dense X, solver 'sgd' gives its
+        coefficients.
+
+    References
+    ----------
+    .. [1] T. Zhang, "Solving large scale linear prediction problems using stochastic
+       gradient descent algorithms", ICML 2004.
+    .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
+       P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
+    .. [3] H. Asi and J. C. Duchi, "Stochastic (approximate) proximal point methods:
+       convergence, optimality, and adaptivity", SIAM Journal on Optimization 29(3),
+       2019, section 2.
+    .. [4] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale
+       optimization", Mathematical Programming 45, 1989. Losses with kinks by the
+       method of multipliers: R. T. Rockafellar, "Augmented Lagrangians and
+       applications of the proximal point algorithm in convex programming", Mathematics
+       of Operations Research 1(2), 1976.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skgd import GDClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> model = GDClassifier(random_state=0).fit(X_train, y_train)
+    >>> model.score(X_test, y_test) > 0.94
+    True
+    >>> model.predict_proba(X_test[:1]).shape
+    (1, 10)
+    """
+
+    _losses = CLASSIFICATION_LOSSES
+
+    _parameter_constraints: dict = {
+        **CONSTRAINTS,
+        "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def __init__(
+        self,
+        loss="log_loss",
+        *,
+        solver="minibatch",
+        batch_size="auto",
+        penalty="l2",
+        alpha=0.0001,
+        l1_ratio=0.15,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-4,
+        shuffle=True,
+        verbose=0,
+        epsilon=0.1,
+        random_state=None,
+        learning_rate="auto",
+        eta0="auto",
+        power_t=0.5,
+        early_stopping=False,
+        scoring=None,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        class_weight=None,
+        warm_start=False,
+        average=False,
+        finish=True,
+        half_life=None,
+        record="epoch",
+    ):
+        self.loss = loss
+        self.solver = solver
+        self.batch_size = batch_size
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.average = average
+        self.finish = finish
+        self.half_life = half_life
+        self.record = record
+        self.class_weight = class_weight
+
+    @property
+    def _n_outputs(self):
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
+    def _loss(self):
+        loss = self._one_loss()
+        if self._n_outputs == 1:
+            return loss
+        if self.loss == "log_loss":
+            return Multinomial()
+        return OneVsRest(loss, self._n_outputs)
+
+    def _learn_targets(self, y):
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                "The number of classes has to be greater than one; got "
+                f"{len(self.classes_)} class"
+            )
+
+    def _indices(self, y):
+        """Where the labels are in `classes_`; an error if one is not among them."""
+        known, last = np.asarray(self.classes_), len(self.classes_) - 1
+        if y.dtype.kind in "biuf" and known.dtype.kind in "biuf":
+            # LabelEncoder takes as long as a call of partial_fit in all.
+            index = np.minimum(np.searchsorted(known, y), last)
+            if np.array_equal(known[index], y):
+                return index
+        encoder = LabelEncoder()
+        encoder.classes_ = known
+        return encoder.transform(y)
+
+    def _encode(self, y):
+        index = self._indices(y)
+        return (2.0 * index - 1.0 if self._n_outputs == 1 else index)[:, None]
+
+    def _class_weights(self, y, sample_weight, balance):
+        if self.class_weight is None:
+            return None
+        index = self._indices(y)
+        if self.class_weight == "balanced":
+            # By weight, not by number, so that a weight of 2 is a row given twice.
+            total = np.bincount(index, sample_weight, minlength=len(self.classes_))
+            with np.errstate(divide="ignore"):
+                return (total.sum() / (len(self.classes_) * total))[index]
+        weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        check_non_negative(weight, "`class_weight`")
+        return weight[index]
+
+    def _predictions(self, z):
+        if self._n_outputs == 1:
+            return np.where(z > 0, 1.0, -1.0)
+        return np.argmax(z, axis=1).astype(np.float64)[:, None]
+
+    def _score_predictions(self, targets, predictions, sample_weight):
+        return accuracy_score(
+            targets[:, 0], predictions[:, 0], sample_weight=sample_weight
+        )
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Learn rows of a stream, going on from where the model stands.
+
+        See `GDRegressor.partial_fit` for how rows are learnt, what is kept, what may be
+        changed between calls and what to watch; all of that is the same here.
+
+        Loss 'perceptron' has no objective to choose steps by: it is as with a number
+        for `eta0`.
+
+        Rows should not come sorted by label: a model learns one class, then unlearns
+        it, and one pass may end below the constant model. Mix them, or keep some rows
+        of each class and pass them again with each call. A few chunks of one class do
+        no harm.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Part of the training data.
+        y : array-like of shape (n_samples,)
+            Labels, among `classes`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will be. Needed in the first call only.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, nonnegative, taken as they are: unlike in `fit`,
+            they are not divided by their mean. Weight 0 is a row absent. All weights
+            times c is what `alpha` / c would be.
+
+        Returns
+        -------
+        self : object
+            The estimator. If partial_fit raises, it stays as it was before.
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are invalid or do not fit together, `classes` is
+            missing from the first call, early_stopping is True, or class_weight is
+            'balanced'.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skgd import GDClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> model = GDClassifier(random_state=0)
+        >>> for start in range(0, 1500, 10):
+        ...     rows = slice(start, start + 10)
+        ...     model = model.partial_fit(X[rows], y[rows], classes=range(10))
+        >>> model.score(X[1500:], y[1500:]) > 0.85
+        True
+        """
+        with unchanged_on_error(self):
+            check_parameters(self, partial=True)
+            first = not hasattr(self, "coef_")
+            check_partial_fit_first_call(self, classes)
+            if first:
+                self._learn_targets(self.classes_)
+            complaint = self._partial_fit(X, y, sample_weight, first)
+        if complaint:
+            warnings.warn(complaint, stacklevel=3)
+        return self
+
+    def decision_function(self, X):
+        """Linear predictions, of which the largest one decides.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        z : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            With two classes, positive for `classes_[1]`.
+        """
+        z, _ = self._linear_predictions(X)
+        return z.ravel() if z.ndim > 1 and z.shape[1] == 1 else z
+
+    @available_if(_gives_probabilities)
+    def predict_proba(self, X):
+        """Probabilities of the classes, of losses 'log_loss' and 'modified_huber'.
+
+        With z the decision function, they are, of 'log_loss', 1 / (1 + exp(-z)) or,
+        with more than two classes, exp(z_k) divided by the sum over classes (softmax);
+        of 'modified_huber', (clip(z, -1, 1) + 1) / 2 ([1]_ of the class, appendix B),
+        with more than two classes divided by their sum.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        z = self.decision_function(X)
+        if self.loss == "log_loss" and z.ndim == 1:
+            p = expit(z)
+        elif self.loss == "log_loss":
+            return softmax(z, copy=False)
+        else:
+            p = (np.clip(z, -1.0, 1.0) + 1.0) / 2.0
+        if p.ndim == 1:
+            return np.column_stack([1.0 - p, p])
+        # All classes may be ruled out; then all are as likely as each other.
+        p[p.sum(axis=1) == 0] = 1.0
+        return p / p.sum(axis=1, keepdims=True)
+
+    @available_if(_gives_probabilities)
+    def predict_log_proba(self, X):
+        """Logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            Log-probabilities, in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        if self.loss == "log_loss" and self._n_outputs > 1:
+            # Of classes whose probability vanishes, too.
+            return log_softmax(self.decision_function(X), axis=1)
+        return np.log(self.predict_proba(X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

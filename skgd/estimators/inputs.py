@@ -1,0 +1,120 @@
+"""Data, weights and targets of the user, as a problem."""
+
+from inspect import signature
+from numbers import Integral
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import (
+    assert_all_finite,
+    check_non_negative,
+    validate_data,
+)
+
+from skgd.estimators.sklearn_private import check_sample_weight
+from skgd.kernels.epoch import Rows
+from skgd.objective import penalties
+from skgd.training.problem import Problem
+
+DTYPES = [np.float64, np.float32]
+# Newer versions of scikit-learn raise for weights that are all zero, unless told.
+ZEROS_TOO = dict.fromkeys(
+    {"allow_all_zero_weights"} & signature(check_sample_weight).parameters.keys(), True
+)
+NO_WEIGHT = "Sample weights must contain at least one non-zero number."
+
+
+def check_data(estimator, X, y, sample_weight, reset=True, skip=False):
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse="csr",
+        dtype=DTYPES,
+        y_numeric=isinstance(estimator, RegressorMixin),
+        multi_output=isinstance(estimator, RegressorMixin),
+        reset=reset,
+    )
+    if sp.issparse(X) and X.indices.dtype != X.indptr.dtype:
+        # Of such matrices, older versions of scipy cannot take rows.
+        X = sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
+    return X, y, check_weights(sample_weight, X, skip)
+
+
+def make_problem(estimator, X, y, sample_weight, rows, normalize):
+    if rows is not None:
+        y = y[rows]
+        sample_weight = None if sample_weight is None else sample_weight[rows]
+    weight = row_weights(estimator, y, sample_weight, balance=normalize)
+    targets = estimator._encode(y)
+    if (kept := positive(weight)) is not None:
+        # A class of weight 0.
+        if len(kept) == 0:
+            raise ValueError(NO_WEIGHT)
+        rows = kept if rows is None else rows[kept]
+        targets, weight = targets[kept], weight[kept]
+    if weight is not None and normalize:
+        weight = weight / weight.max()  # whose sum can't overflow
+        weight = weight / weight.mean()
+    if weight is not None and np.all(weight == 1.0):
+        weight = None
+    l1, l2 = penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)
+    return Problem(
+        X=Rows(X),
+        rows=rows,
+        y=np.ascontiguousarray(targets, dtype=np.float64),
+        weight=weight,
+        loss=estimator._loss(),
+        n_outputs=estimator._n_outputs,
+        l1=l1,
+        l2=l2,
+        fit_intercept=estimator.fit_intercept,
+    )
+
+
+def row_weights(estimator, y, sample_weight, balance):
+    """Sample weights times class weights; None if there are none of both."""
+    weight = estimator._class_weights(y, sample_weight, balance)
+    if weight is None or sample_weight is None:
+        return sample_weight if weight is None else weight
+    return weight * sample_weight
+
+
+def check_weights(sample_weight, X, skip=False):
+    if sample_weight is None:
+        return None
+    sample_weight = check_sample_weight(sample_weight, X, dtype=np.float64, **ZEROS_TOO)
+    check_non_negative(sample_weight, "`sample_weight`")
+    if not (skip or sample_weight.any()):
+        raise ValueError(NO_WEIGHT)
+    return sample_weight
+
+
+def positive(weight):
+    """Rows of positive weight; None if that is all of them."""
+    if weight is None or np.all(weight > 0):
+        return None
+    return np.flatnonzero(weight)
+
+
+def shaped(array, shape, name):
+    """`array` as float64 of `shape`, whose first axis may lack if it has length 1."""
+    array = np.asarray(array, dtype=np.float64)
+    if array.shape == shape[1:] and shape[0] == 1:
+        array = array[None]
+    if array.shape != shape:
+        raise ValueError(f"Provided {name} does not match dataset.")
+    assert_all_finite(array, input_name=name)
+    return array
+
+
+def dense(coef):
+    return coef.toarray() if sp.issparse(coef) else coef
+
+
+def seed(random_state):
+    if isinstance(random_state, Integral):
+        return random_state
+    return check_random_state(random_state).randint(np.iinfo(np.int32).max)

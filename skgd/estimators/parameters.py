@@ -1,0 +1,71 @@
+"""What parameters may be, each on its own and together."""
+
+from numbers import Integral, Real
+
+from sklearn.metrics import get_scorer_names
+
+from skgd.estimators.sklearn_private import Interval, StrOptions
+
+CONSTRAINTS = {
+    "solver": [StrOptions({"batch", "minibatch", "sgd"})],
+    "batch_size": [
+        StrOptions({"auto"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
+    "fit_intercept": ["boolean"],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left"), None],
+    "shuffle": ["boolean"],
+    "verbose": ["verbose"],
+    "epsilon": [Interval(Real, 0, None, closed="left")],
+    "random_state": ["random_state"],
+    "learning_rate": [
+        StrOptions({"auto", "constant", "invscaling", "optimal", "adaptive"}),
+        callable,
+    ],
+    "eta0": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "early_stopping": ["boolean"],
+    "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "warm_start": ["boolean"],
+    "average": [Interval(Integral, 0, None, closed="left"), "boolean"],
+    "finish": ["boolean"],
+    "half_life": [Interval(Real, 1, None, closed="left"), None],
+    "record": [StrOptions({"epoch", "update"})],
+}
+
+
+def check_parameters(estimator, partial=False):
+    """Raise ValueError where parameters, each valid, do not fit together."""
+    if partial:
+        # scikit-learn validates the parameters of the first call only.
+        now, known = vars(estimator), getattr(estimator, "_valid", {})
+        if not known or any(now[name] is not known[name] for name in known):
+            estimator._validate_params()
+            estimator._valid = {
+                name: now[name] for name in estimator._get_param_names()
+            }
+    if partial and estimator.early_stopping:
+        raise ValueError("early_stopping should be False with partial_fit")
+    if estimator.penalty == "elasticnet" and estimator.l1_ratio is None:
+        raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
+    if estimator.learning_rate == "optimal" and estimator.alpha == 0:
+        raise ValueError(
+            "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to "
+            "compute the optimal learning rate."
+        )
+    if estimator.loss == "cauchy" and estimator.epsilon == 0:
+        raise ValueError("epsilon must be > 0 with loss='cauchy'.")
+    if partial and getattr(estimator, "class_weight", None) == "balanced":
+        raise ValueError(
+            "class_weight 'balanced' is not supported for partial_fit. In order to use "
+            "'balanced' weights, use compute_class_weight('balanced', classes=classes, "
+            "y=y). In place of y you can use a large enough sample of the full "
+            "training set target to properly estimate the class frequency "
+            "distributions. Pass the resulting weights as the class_weight parameter."
+        )

@@ -1,0 +1,456 @@
+"""Linear regression by gradient descent."""
+
+import warnings
+from numbers import Real
+
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+
+from skgd.estimators.base import BaseGD
+from skgd.estimators.fitted import unchanged_on_error
+from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.sklearn_private import Interval, StrOptions, fit_context
+from skgd.objective.loss import REGRESSION_LOSSES
+
+
+class GDRegressor(RegressorMixin, BaseGD):
+    """Linear regression by batch, mini-batch or stochastic gradient descent.
+
+    Minimises, over coefficients w and intercept b,
+
+        (1/n) sum_i s_i loss(y_i, w.x_i + b) + alpha [(1 - r)/2 |w|_2^2 + r |w|_1]
+
+    with sample weights s_i of mean 1 and r the `l1_ratio`. The intercept is not
+    penalised. With K targets, it minimises the sum of K such objectives, in one pass
+    over the data for all; given the step sizes, the result is that of K separate fits.
+    An update with step size eta on a batch B of rows takes w to
+
+        shrink(max(0, 1 - eta alpha (1 - r)) w - eta g, eta alpha r)
+
+    where g is the mean over B of s_i loss'(y_i, w.x_i + b) x_i and shrink(w, c) moves
+    each coefficient by c towards zero, and not beyond it (proximal gradient descent,
+    [1]_). As g is a mean, a step size means the same for all batch sizes.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'huber', 'absolute_error', 'quantile', \
+            'epsilon_insensitive', 'squared_epsilon_insensitive', 'poisson', \
+            'cauchy'}, default='squared_error'
+        With r = y - z the residual of the linear prediction z:
+
+        - 'squared_error': r^2 / 2.
+        - 'huber': r^2 / 2 for |r| <= epsilon, else epsilon (|r| - epsilon / 2). Its
+          slopes, and those of the next three, do not grow with the units of y while the
+          penalty does: with y in dollars, scale y or decrease `alpha`.
+        - 'absolute_error': |r|.
+        - 'quantile': the pinball loss, q r for r > 0 and (q - 1) r below, with q the
+          `quantile`.
+        - 'epsilon_insensitive': max(0, |r| - epsilon).
+        - 'squared_epsilon_insensitive': max(0, |r| - epsilon)^2.
+        - 'poisson': half the Poisson deviance with a log link. y must not be
+          negative; `predict` returns exp(z).
+        - 'cauchy': epsilon^2 / 2 log(1 + (r / epsilon)^2), which is not convex and
+          hardly notices outliers.
+
+    solver : {'minibatch', 'sgd', 'batch'}, default='minibatch'
+        Rows an update: `batch_size` of them, one ('sgd'), or all ('batch').
+
+    batch_size : int or 'auto', default='auto'
+        Rows an update of solver 'minibatch'. 'auto' is 32 or, with eta0='auto' and
+        1000 sparse rows or more, 1. The last batch of an epoch may be smaller; with
+        eta0='auto', batches differ by one row at most. More than there are rows means
+        all of them.
+
+    penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
+        The penalty. 'l2' has l1_ratio 0, 'l1' has l1_ratio 1.
+
+    alpha : float, default=0.0001
+        Strength of the penalty.
+
+    l1_ratio : float or None, default=0.15
+        Share of L1 in the 'elasticnet' penalty, in [0, 1]; other penalties ignore it.
+
+    fit_intercept : bool, default=True
+        Whether to learn an intercept.
+
+    max_iter : int, default=1000
+        Largest number of epochs, passes over the training data.
+
+    tol : float or None, default=1e-4
+        Training ends once an estimate of (F - F*) / (F_const - F*) is at most `tol`, F*
+        the least objective and F_const that of the best constant model. With a number
+        for `eta0`, another `learning_rate` or finish=False, it ends after
+        `n_iter_no_change` epochs none of which lowered the best objective by more than
+        the fraction `tol` of what was gained; with early stopping, also once the score
+        has not risen by more than `tol` for as long. None: training ends at `max_iter`,
+        or where no step lowers the objective any more.
+
+    shuffle : bool, default=True
+        Whether to visit the rows in a new random order each epoch. Solver 'batch'
+        does not depend on their order.
+
+    verbose : int, default=0
+        1 prints a line an epoch.
+
+    epsilon : float, default=0.1
+        Width of the losses 'huber', 'epsilon_insensitive',
+        'squared_epsilon_insensitive' and 'cauchy', in units of y.
+
+    quantile : float, default=0.5
+        The quantile that loss 'quantile' estimates, in (0, 1).
+
+    random_state : int, RandomState instance or None, default=None
+        Decides the order of rows and the validation split. An int gives the same
+        coefficients each time, bit for bit.
+
+    learning_rate : {'auto', 'constant', 'invscaling', 'optimal', 'adaptive'} or \
+            callable, default='auto'
+        The step size eta of update t = 1, 2, ...:
+
+        - 'constant': eta0.
+        - 'invscaling': eta0 / t^power_t.
+        - 'optimal': 1 / (alpha (t0 + t - 1)), with t0 = alpha^(-3/4). Takes no eta0.
+        - 'adaptive': eta0, and where training would end, a fifth of it; training
+          ends once it is below eta0 / 10,000.
+        - a callable: learning_rate(t, eta0), for an array t, returns an array of eta.
+        - 'auto': 'adaptive'; with eta0='auto', see there.
+
+    eta0 : float or 'auto', default='auto'
+        The initial step size. A number is textbook gradient descent, with no more to
+        it than the formulas here. With 'auto' and learning_rate='auto', a fit is two
+        epochs of `solver`, with steps chosen from the data ([2]_, proposition 3.8,
+        [3]_), then a quasi-Newton method on all rows ([4]_), one pass per epoch;
+        solver='batch' is that method from the start. Features need no scaling. With
+        'auto' and another learning_rate, the schedule starts from 1 / (2 L), with L
+        the expected smoothness of the objective.
+
+    power_t : float, default=0.25
+        Exponent of 'invscaling'.
+
+    early_stopping : bool, default=False
+        Whether to stop by the score on validation data, and keep the coefficients with
+        the best one; of equal scores, those with the least validation loss. The data
+        are a random part of X, or `X_val` and `y_val` of `fit`.
+
+    scoring : str, callable or None, default=None
+        The score of early stopping: None for R^2, 'loss' for the mean validation loss
+        with its sign changed, or a scorer of scikit-learn, by name or as a callable
+        scorer(estimator, X, y), which is also given sample_weight if rows have weights.
+
+    validation_fraction : float, default=0.1
+        Part of X set aside for early stopping.
+
+    n_iter_no_change : int, default=5
+        Epochs without improvement before training ends; see `tol`. Of no effect in a
+        default fit, which does not end by patience.
+
+    warm_start : bool, default=False
+        Whether `fit` starts from the present coefficients.
+
+    average : bool or int, default=False
+        True: `coef_` is the mean of the iterates after each update; an int: of those
+        from update number `average` on, once there are any. With eta0='auto' and
+        learning_rate='auto', stochastic epochs are averaged in any case.
+
+    finish : bool, default=True
+        Whether all rows take over after two epochs of `solver`. False runs epochs of
+        `solver` to the end, with steps chosen from the data. Only of interest with
+        eta0='auto' and learning_rate='auto'.
+
+    half_life : float or None, default=None
+        Of `partial_fit` with eta0='auto': the number of rows, at least 1, after which
+        a row counts half. A model follows a change within a few half-lives; the
+        shorter, the noisier it is. None: all rows count alike, however long ago.
+
+    record : {'epoch', 'update'}, default='epoch'
+        'update' also keeps the objective of the batch of each update, in
+        `update_history_`: 16 bytes an update, of at most 1,000,000. If there are more,
+        those whose number is a multiple of 2 are kept, or of 4, and so on. The model
+        is the same, bit for bit.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Coefficients, in the dtype of X; the latter if y has two dimensions.
+    intercept_ : ndarray of shape (n_outputs,)
+        Intercepts.
+    n_outputs_ : int
+        Number of targets.
+    n_iter_ : int
+        Epochs of the last call of `fit`.
+    t_ : int
+        Number of updates plus 1.
+    eta0_ : float
+        The initial step size; with eta0='auto' and learning_rate='auto', of
+        standardised features.
+    objective_ : float
+        The objective at `coef_` and `intercept_`, over the training rows.
+    gap_ : float
+        The estimate that `tol` bounds, at these: the largest one of several outputs;
+        of loss 'cauchy', relative to a local optimum. NaN with a number for `eta0` and
+        elsewhere where nothing estimates it.
+    stop_reason_ : {'converged', 'max_iter', 'stalled', 'diverged', 'no_progress', \
+            'early_stopping', 'callback', 'interrupted'}
+        Why training ended. 'converged': `gap_` is at most `tol`; 'stalled': it is not,
+        but no step lowers the objective any more; 'no_progress' and 'early_stopping':
+        after `n_iter_no_change` epochs without gain, of the objective and of the score;
+        'diverged': above the start, or well above the best epoch, whose coefficients
+        are kept; 'callback': a callback (`set_callbacks`, with scikit-learn 1.9 and
+        newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
+        Ctrl-C is a KeyboardInterrupt.)
+    batch_size_ : int
+        Rows per update; 1 after `partial_fit` with eta0='auto'.
+    loss_curve_ : list of float
+        The objective of each epoch: a mean over its batches, each evaluated before its
+        update; for solver 'batch', the objective before the epoch; of the epochs of
+        the quasi-Newton method, that of the model after it.
+    history_ : dict of list
+        What happened, an entry per epoch: 'objective', as `loss_curve_`; 'method', a
+        solver or 'quasi-newton'; 'eta', its last step size; 'n_updates' and 'seconds',
+        both since the start; 'gap', as `gap_`; 'gradient_norm', of the objective in
+        coefficients and intercept, where it is known (with L1, of the gradient mapping
+        or the subgradient of least norm); with early stopping, 'validation_score' and
+        'validation_loss', the mean loss without penalty. What an epoch does not tell is
+        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends an
+        entry per call, of method 'stream' with eta0='auto'; see there.
+    update_history_ : dict of ndarray
+        With record='update', 'update', the numbers of updates, from 1, and 'objective',
+        that of their batches before the update. (The penalty is taken to move linearly
+        from the first to the last update of an epoch.)
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+
+    See Also
+    --------
+    GDClassifier : Classification by gradient descent.
+    sklearn.linear_model.SGDRegressor : Stochastic gradient descent only. With the
+        same parameters, no shuffling and a dense X, solver 'sgd' gives its
+        coefficients.
+
+    References
+    ----------
+    .. [1] N. Parikh and S. Boyd, "Proximal algorithms", Foundations and Trends in
+       Optimization 1(3), 2014, section 4.2.
+    .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
+       P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
+    .. [3] H. Asi and J. C. Duchi, "Stochastic (approximate) proximal point methods:
+       convergence, optimality, and adaptivity", SIAM Journal on Optimization 29(3),
+       2019, section 2.
+    .. [4] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale
+       optimization", Mathematical Programming 45, 1989. Losses with kinks by the
+       method of multipliers: R. T. Rockafellar, "Augmented Lagrangians and
+       applications of the proximal point algorithm in convex programming", Mathematics
+       of Operations Research 1(2), 1976.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skgd import GDRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> for solver in ("batch", "minibatch", "sgd"):
+    ...     model = make_pipeline(
+    ...         StandardScaler(), GDRegressor(solver=solver, random_state=0)
+    ...     )
+    ...     print(solver, round(model.fit(X, y).score(X, y), 1))
+    batch 0.5
+    minibatch 0.5
+    sgd 0.5
+    """
+
+    _losses = REGRESSION_LOSSES
+
+    _parameter_constraints: dict = {
+        **CONSTRAINTS,
+        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        *,
+        solver="minibatch",
+        batch_size="auto",
+        penalty="l2",
+        alpha=0.0001,
+        l1_ratio=0.15,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-4,
+        shuffle=True,
+        verbose=0,
+        epsilon=0.1,
+        quantile=0.5,
+        random_state=None,
+        learning_rate="auto",
+        eta0="auto",
+        power_t=0.25,
+        early_stopping=False,
+        scoring=None,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        warm_start=False,
+        average=False,
+        finish=True,
+        half_life=None,
+        record="epoch",
+    ):
+        self.loss = loss
+        self.solver = solver
+        self.batch_size = batch_size
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.average = average
+        self.finish = finish
+        self.half_life = half_life
+        self.record = record
+        self.quantile = quantile
+
+    @property
+    def _n_outputs(self):
+        return self.n_outputs_
+
+    def _loss(self):
+        return self._one_loss()
+
+    def _learn_targets(self, y):
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        self._is_flat = y.ndim == 1
+
+    def _encode(self, y):
+        self._one_loss().check_targets(y)
+        return y[:, None] if y.ndim == 1 else y
+
+    def _class_weights(self, y, sample_weight, balance):
+        return None
+
+    def _predictions(self, z):
+        return self._one_loss().predict(z)
+
+    def _score_predictions(self, targets, predictions, sample_weight):
+        return r2_score(targets, predictions, sample_weight=sample_weight)
+
+    def _shape_coef(self, coef):
+        return coef[0] if self._is_flat else coef
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Learn rows of a stream, going on from where the model stands.
+
+        With eta0='auto', rows are learnt one by one with steps from the rows so far, of
+        any scale ("distance over gradients", Ivgi, Hinder and Carmon, ICML 2023, eq. 1,
+        in a metric that follows the variance of the features). `solver`, `batch_size`,
+        `max_iter`, `tol`, `average` and `finish` are of no effect. With shuffle=False
+        the model is the same, bit for bit, however the rows are cut into calls; with
+        shuffle=True each call learns its rows in a random order of its own. All rows
+        count alike, those of `fit` included, unless `half_life` is set. Only sums are
+        kept, of constant size: a stream can be pickled and gone on with.
+
+        With a number for `eta0` or another `learning_rate`, a call is one epoch of
+        `solver` over its rows, and the schedule and averages go on.
+
+        `coef_` and `intercept_` may be set between calls; training goes on from there.
+        A chunk whose weights are all 0 is skipped. Where numbers overflow, there is a
+        ConvergenceWarning and the model stays. Columns of sparse X are not centred if
+        there are more than 100: those far from zero (by several standard deviations)
+        are then learnt far too slowly; give them dense, or centre them. An outlier of a
+        feature is in its variance for good, unless `half_life` is set.
+
+        Rows should not come sorted by what is predicted: one pass over rows sorted by
+        the target ends a few percent of the gain from the optimum, and 'quantile' and
+        'poisson' may end below the constant model. Mix them, or pass over them again.
+
+        What to watch is `history_['objective']`: per call, the mean objective of its
+        rows before each was learnt (progressive validation), which needs no test data.
+        It is that of the model in training; `coef_` is an average, which is better.
+        At most 2,000 calls are kept: beyond, every other one goes.
+
+        One thread at a time may call this. Others may predict meanwhile, with the model
+        before the call or after it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Part of the training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, nonnegative, taken as they are: unlike in `fit`,
+            they are not divided by their mean. Weight 0 is a row absent. All weights
+            times c is what `alpha` / c would be.
+
+        Returns
+        -------
+        self : object
+            The estimator. If partial_fit raises, it stays as it was before.
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are invalid or do not fit together, or
+            early_stopping is True.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skgd import GDRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> model = GDRegressor(random_state=0)
+        >>> for _ in range(100):  # chunks of 20 rows
+        ...     X = rng.normal([0.0, 500.0], [1.0, 40.0], size=(20, 2))
+        ...     model = model.partial_fit(X, 3.0 * X[:, 0] - 0.2 * X[:, 1] + 7.0)
+        >>> model.coef_.round(2)
+        array([ 3. , -0.2])
+        """
+        with unchanged_on_error(self):
+            check_parameters(self, partial=True)
+            first = not hasattr(self, "coef_")
+            complaint = self._partial_fit(X, y, sample_weight, first)
+        if complaint:
+            warnings.warn(complaint, stacklevel=3)
+        return self
+
+    def predict(self, X):
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predicted targets; of loss 'poisson', exp of the linear predictions.
+        """
+        z, flat = self._linear_predictions(X)
+        # The user may have set the coefficients of a model that was never fitted.
+        flat = getattr(self, "_is_flat", flat)
+        return self._predictions(z.ravel() if flat else z)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = self.loss == "poisson"
+        return tags

@@ -1,0 +1,24 @@
+"""Every private import from scikit-learn, and nothing else.
+
+A new version that moves one of them is met here.
+"""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call as check_partial_fit_first_call,
+)
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "Interval",
+    "LinearClassifierMixin",
+    "SparseCoefMixin",
+    "StrOptions",
+    "check_matplotlib_support",
+    "check_partial_fit_first_call",
+    "check_sample_weight",
+    "fit_context",
+]

@@ -1,0 +1,153 @@
+"""The first epochs of eta0="auto": stochastic steps in the metric of the data."""
+
+import numpy as np
+
+from skgd.kernels import by_blocks
+from skgd.kernels.epoch import row_products, run_metric_epoch
+from skgd.objective import penalties
+from skgd.optim.metric import noise_share
+
+ROWS_OF_LARGE_STEPS = 100.0  # times E|z|^2: rows after which steps begin to fall,
+SHRUNK = 0.5  # or after those in which L2 alone shrinks any error by exp(-this)
+POOR = 2.0  # multiples of the constant model's objective from which an epoch is undone
+UNDONE = 10.0  # the step is divided by this if it was
+ROWS_A_THRESHOLD = 8  # rows after which L1 follows
+AVERAGED_VALUES = 64  # an average is taken after 64 rows' worth of values
+
+
+class _MetricEpoch:
+    """A pass over the data in a metric."""
+
+    def __init__(self, problem, metric, batch_size):
+        self.metric = metric
+        self.batch_size = batch_size
+        X = problem.X
+        self.by_blocks = by_blocks(X, batch_size, problem.n_outputs)
+        self.products = None
+        if batch_size == 1 and problem.n_outputs == 1 and not X.sparse:
+            self.products = row_products(X, metric.mean, metric.scale)
+
+    def run(self, problem, state, visits, steps, average_every, losses=None):
+        """Update `state` in place. Returns the mean loss, and the average point."""
+        metric, patience = self.metric, self.metric.patience
+        if problem.l1:
+            # A threshold for each row would take longer than the row itself.
+            patience = max(0.0, (ROWS_A_THRESHOLD / self.batch_size - 1) * steps.max())
+        rows, y, weight = visits
+        centred = state.intercept + state.coef @ metric.mean
+        coef_sum = np.zeros_like(state.coef)
+        centred_sum = np.zeros_like(centred)
+        total, weight_sum = run_metric_epoch(
+            problem.X, rows, y, weight, self.batch_size, steps, problem.l1, problem.l2,
+            problem.loss, state.coef, centred, problem.fit_intercept, metric.mean,
+            metric.scale, coef_sum, centred_sum, patience, average_every,
+            self.products, self.by_blocks, losses,
+        )  # fmt: skip
+        state.intercept[:] = centred - state.coef @ metric.mean
+        state.t += len(steps)
+        average = np.column_stack([coef_sum, centred_sum]) / weight_sum
+        return total / problem.n_rows, average
+
+
+class Stochastic:
+    """Epochs of stochastic or mini-batch gradient descent that choose their steps.
+
+    The bound of a step is that of Gower et al. (2019, proposition 3.8), with E|z|^2
+    in place of the largest |z|^2, whose steps the kernel cuts, and falling as noise
+    comes to dominate:
+
+        eta = factor / (c ((1 - nu) lambda + nu E|z|^2 sqrt(1 + rows / m)))
+
+    with nu = (n - b) / (b (n - 1)) the share of one row's noise in a batch of b rows, c
+    the curvature of the loss, and lambda the largest eigenvalue of E zz'. The rows of
+    large steps, m, are 100 E|z|^2. Where L2 is strong, noise is all that is left before
+    that: an update shrinks any error by 1 - eta l2 min(scale) at least, and m is at
+    most the b / (2 eta l2 min(scale)) rows in which this amounts to exp(-1/2), or b.
+
+    An epoch goes on from the last iterate, not from the average, which is the result:
+    each row is visited once an epoch, so that the noise of whole epochs all but cancels
+    (Mishchenko, Khaled and Richtarik, "Random reshuffling: simple analysis with vast
+    improvements", NeurIPS 2020), which that of an average over parts of one does not.
+    """
+
+    recovers = True
+    patient = False
+    watch = None
+
+    def __init__(self, problem, state, metric, measured, name, batch_size):
+        self.name = name
+        self.metric = metric
+        self.measured = measured
+        self.metric_epoch = _MetricEpoch(problem, metric, batch_size)
+        self.batch_size = batch_size
+        self.factor = 1.0
+        self.rows_seen = 0
+        self.noise_share = noise_share(batch_size, problem.n_rows)
+        noise = self.noise_share * metric.norm * measured.squared_weight
+        smoothness = (1.0 - self.noise_share) * measured.smoothness + noise
+        self.eta0 = 1.0 / (measured.curvature * smoothness)
+        self.large_rows = ROWS_OF_LARGE_STEPS * metric.norm
+        if problem.l2 and metric.scale.any():
+            smallest = metric.scale[metric.scale > 0.0].min()
+            shrinking = max(self.eta0 * problem.l2 * smallest, 1e-300)  # of an update
+            few = batch_size * max(1.0, SHRUNK / shrinking)
+            self.large_rows = min(self.large_rows, few)
+        at_start = problem.objective(state) if state.coef.any() else 0.0
+        self.poor = POOR * max(problem.constant_objective(), at_start)
+        if not state.average:
+            # The averages are the result from the first epoch on.
+            state.average = state.t
+            state.average_coef = state.coef.copy(order="A")
+            state.average_intercept = state.intercept.copy()
+
+    def epoch(self, problem, state, visits, objectives=None):
+        """Make an epoch. Returns its record; `objectives` as in `Textbook.epoch`."""
+        start = state.copy()
+        n_updates = -(-problem.n_rows // self.batch_size)
+        steps = self.steps(problem.n_rows, n_updates)
+        loss, average = self.metric_epoch.run(
+            problem, state, visits, steps, self.average_every(problem, n_updates),
+            objectives,
+        )  # fmt: skip
+        self.rows_seen += problem.n_rows
+        penalty = penalties.value(start.coef, problem.l1, problem.l2)
+        objective = loss + penalty
+        if objectives is not None:
+            objectives += penalty
+        if objective <= self.poor and np.isfinite(average).all():
+            self.set_result(problem, state, start, average)
+        else:
+            # Smaller steps from where the epoch began.
+            self.factor /= UNDONE
+            state.coef[:], state.intercept[:] = start.coef, start.intercept
+        return {"objective": objective, "method": self.name, "eta": float(steps[-1])}
+
+    def steps(self, n_rows, n_updates):
+        """Step sizes of the next epoch, of n_rows rows and n_updates updates."""
+        nu, m, norm = self.noise_share, self.measured, self.metric.norm
+        # A thousand different steps are as good as one for each update.
+        parts = min(n_updates, 1000)
+        rows = self.rows_seen + np.arange(parts) * (n_rows / parts)
+        fall = np.sqrt(1.0 + rows / self.large_rows)
+        noise = nu * norm * m.squared_weight * fall
+        steps = self.factor / (m.curvature * ((1.0 - nu) * m.smoothness + noise))
+        if parts == n_updates:
+            return steps
+        first = np.arange(parts + 1) * n_updates // parts
+        return np.repeat(steps, np.diff(first))
+
+    def average_every(self, problem, n_updates):
+        X = problem.X
+        every = int(AVERAGED_VALUES * X.n_features / max(X.mean_stored, 1.0))
+        # Eight of an epoch's iterates are averaged in any case.
+        return max(1, min(every // self.batch_size, n_updates // 8))
+
+    def set_result(self, problem, state, start, average):
+        coef, intercept = self.metric.coef_and_intercept(average)
+        if problem.l1:
+            # Averages have no zeros, which are what L1 is for.
+            coef = np.where(state.coef == 0.0, 0.0, coef)
+            intercept = average[:, -1] - coef @ self.metric.mean
+        order = "F" if state.coef.flags.f_contiguous else "C"
+        state.average_coef = np.array(coef, order=order)
+        state.average_intercept = intercept

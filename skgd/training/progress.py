@@ -1,0 +1,53 @@
+"""The best state so far, and how long ago an epoch gained on it."""
+
+import numpy as np
+
+
+class Progress:
+    """The best state so far, and how long ago an epoch gained on it."""
+
+    def __init__(self, state, tol, by_score, method):
+        self.initial = self.best = state
+        self.tol = tol
+        self.by_score = by_score
+        self.method = method
+        self.patient = tol is not None and (by_score or method.patient)
+        self.best_value = self.best_loss = np.inf
+        self.gap = np.nan  # of the best state
+        self.epochs_without_gain = 0
+        self.epochs_of_rise = 0
+        self.latest = []  # objectives of the latest epochs
+
+    def update(self, state, record):
+        tol = self.tol or 0.0
+        value, loss, allowed = record["objective"], np.inf, np.inf
+        if self.by_score:
+            value, loss = -record["validation_score"], record["validation_loss"]
+            allowed = tol
+        elif np.isfinite(self.best_value):
+            allowed = tol * self.method.to_gain(self.best_value)
+        improved = (value, loss) < (self.best_value, self.best_loss)
+        # A rare class may leave the accuracy as it is for long.
+        gained = value < self.best_value - allowed or np.isinf(self.best_value)
+        if self.by_score and value == self.best_value:
+            gained = loss < self.best_loss - tol * abs(self.best_loss)
+        if improved:
+            self.best = state.copy()
+            self.best_value, self.best_loss = value, loss
+            self.gap = record.get("gap", np.nan)
+        self.epochs_without_gain += 1
+        if gained or not self.patient:
+            self.epochs_without_gain = 0
+        self.epochs_of_rise += 1
+        if self.by_score or not self.latest or value <= self.latest[-1]:
+            self.epochs_of_rise = 0
+        self.latest = [*self.latest[-3:], value]
+
+    def forget(self):
+        """Let the next state be the best so far."""
+        self.best_value = self.best_loss = np.inf
+
+    def is_falling(self):
+        """Whether the last epoch was below the three before it."""
+        *before, last = self.latest
+        return last < min(before, default=-np.inf)
