@@ -25,7 +25,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from skgd import GDClassifier, GDRegressor
-from skgd.kernels.epoch import Rows, run_epoch
+from skgd.kernels import Rows, run_epoch
 from skgd.objective.loss import SquaredError
 
 warnings.simplefilter("ignore", ConvergenceWarning)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference
-from skgd.kernels.epoch import (
+from skgd.kernels import (
     Rows,
     feature_moments,
     loss_at,

@@ -11,7 +11,7 @@ from sklearn.metrics import (
     mean_poisson_deviance,
 )
 
-from skgd.kernels.epoch import loss_totals
+from skgd.kernels import loss_totals
 from skgd.objective.loss import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,

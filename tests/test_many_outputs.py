@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss, r2_score
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
-from skgd.kernels.epoch import loss_totals
+from skgd.kernels import loss_totals
 from skgd.objective.loss import REGRESSION_LOSSES, Multinomial
 
 SOLVERS = ("batch", "minibatch", "sgd")

@@ -9,8 +9,8 @@ what is left of the way from the best constant model to the optimum, in percent,
 last of them. skgd is at its defaults, on features as they are. All others get features
 that were standardised with all rows beforehand, and the best, for each stream, of their
 settings: SGD*, averaged, of three schedules with three steps each; Vowpal Wabbit of its
-default, `-l 5` and `--coin`; river (AdaGrad, not for absolute_error) of three steps. Vowpal Wabbit and river take part
-if the packages vowpalwabbit and river are installed.
+default, `-l 5` and `--coin`; river (AdaGrad, not for absolute_error) of three steps.
+The latter two take part if the packages vowpalwabbit and river are installed.
 """
 
 import argparse

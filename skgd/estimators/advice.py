@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.kernels.epoch import second_moments
+from skgd.kernels import second_moments
 from skgd.objective import penalties
 from skgd.optim import stability
 

@@ -11,7 +11,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from skgd.estimators.fitted import coefficients
 from skgd.estimators.inputs import check_data, row_weights
-from skgd.kernels.epoch import loss_totals
+from skgd.kernels import loss_totals
 
 # Validation rows are copied, so that they are scored a few at a time.
 VALIDATION_ROWS = 1024

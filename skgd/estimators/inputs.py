@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from skgd.estimators.sklearn_private import check_sample_weight
-from skgd.kernels.epoch import Rows
+from skgd.kernels import Rows
 from skgd.objective import penalties
 from skgd.training.problem import Problem
 

@@ -1,5 +1,58 @@
 """One pass over rows in memory."""
 
+from skgd.kernels.epoch import (
+    AVERAGE_VALUES,
+    DUE,
+    FIRST_SPARSE,
+    LARGEST,
+    N_ROWS,
+    N_SCALARS,
+    NOW,
+    PAST,
+    PENDING,
+    POWER,
+    WEIGHT,
+    Rows,
+    feature_moments,
+    loss_at,
+    loss_gradient,
+    loss_totals,
+    predictions_at,
+    row_products,
+    run_epoch,
+    run_metric_epoch,
+    run_stream,
+    second_moments,
+    stream_result,
+)
+
+__all__ = [
+    "AVERAGE_VALUES",
+    "DUE",
+    "FIRST_SPARSE",
+    "LARGEST",
+    "NOW",
+    "N_ROWS",
+    "N_SCALARS",
+    "PAST",
+    "PENDING",
+    "POWER",
+    "WEIGHT",
+    "Rows",
+    "by_blocks",
+    "feature_moments",
+    "loss_at",
+    "loss_gradient",
+    "loss_totals",
+    "predictions_at",
+    "row_products",
+    "run_epoch",
+    "run_metric_epoch",
+    "run_stream",
+    "second_moments",
+    "stream_result",
+]
+
 
 def by_blocks(X, batch_size, n_outputs):
     """Whether the block kernel is faster than the row kernel.

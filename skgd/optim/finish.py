@@ -26,7 +26,7 @@ becomes the slopes of e_d, and so on.
 
 import numpy as np
 
-from skgd.kernels.epoch import loss_gradient, predictions_at
+from skgd.kernels import loss_gradient, predictions_at
 from skgd.objective import penalties
 from skgd.objective.loss import OneVsRest, Outputs
 from skgd.optim.descent import Descent

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skgd.kernels.epoch import feature_moments
+from skgd.kernels import feature_moments
 from skgd.optim.stability import largest_eigenvalue
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
-from skgd.kernels.epoch import second_moments
+from skgd.kernels import second_moments
 from skgd.optim.quasi_newton import largest_eigenvalue
 from skgd.optim.stability import draw
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from skgd.kernels import by_blocks
-from skgd.kernels.epoch import row_products, run_metric_epoch
+from skgd.kernels import by_blocks, row_products, run_metric_epoch
 from skgd.objective import penalties
 from skgd.optim.metric import noise_share
 

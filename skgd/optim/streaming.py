@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import scipy.sparse as sp
 
-from skgd.kernels.epoch import (
+from skgd.kernels import (
     AVERAGE_VALUES,
     DUE,
     FIRST_SPARSE,

@@ -7,8 +7,7 @@ per update and, for "batch", that their order does not matter.
 import numpy as np
 from sklearn.utils import gen_batches
 
-from skgd.kernels import by_blocks
-from skgd.kernels.epoch import run_epoch
+from skgd.kernels import by_blocks, run_epoch
 from skgd.objective import penalties
 from skgd.optim import schedules
 from skgd.training.state import best_of

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skgd.kernels.epoch import Rows, loss_at, loss_totals
+from skgd.kernels import Rows, loss_at, loss_totals
 from skgd.objective import penalties
 from skgd.objective.loss import Loss
 
