@@ -58,10 +58,10 @@ def epochs_alone(model, X, y):
     method = Textbook(problem, state, model.solver, batch_size, constant)
     generator = np.random.default_rng([0, 1]) if method.shuffled else None
     seconds = []
-    with Visits(problem, generator, model.max_iter) as visits:
+    with Visits(problem.data, generator, model.max_iter) as visits:
         for _ in range(model.max_iter):
             start = perf_counter()
-            method.epoch(problem, state, visits.draw())
+            method.epoch(state, visits.draw())
             seconds.append(perf_counter() - start)
     return seconds[1:]
 

@@ -36,7 +36,7 @@ from threadpoolctl import threadpool_limits
 from skgd import GDClassifier, GDRegressor
 from skgd.objective.loss import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skgd.training import visits as visits_module
-from skgd.training.problem import Problem
+from skgd.training.data import LocalData
 
 SOLVERS = ("batch", "minibatch", "sgd")
 PENALTIES = (None, "l2", "l1", "elasticnet")
@@ -405,13 +405,10 @@ def test_visits_are_those_of_random_orders(monkeypatch, ahead, some, weighted):
     if ahead == "order":
         monkeypatch.setattr(visits_module, "GATHER_AHEAD_UP_TO", 0)
     y, weight = np.arange(2.0 * n).reshape(n, 2), np.arange(1.0, n + 1)
-    problem = Problem(
-        X=None, rows=np.arange(n, 2 * n) if some else None, y=y,
-        weight=weight if weighted else None, loss=None, n_outputs=2, l1=0.0, l2=0.0,
-        fit_intercept=True,
-    )  # fmt: skip
+    rows = np.arange(n, 2 * n) if some else None
+    local = LocalData(np.zeros((2 * n, 1)), y, weight if weighted else None, rows)
     generator = np.random.default_rng(0)
-    with visits_module.Visits(problem, np.random.default_rng(0), n_epochs=4) as visits:
+    with visits_module.Visits(local, np.random.default_rng(0), n_epochs=4) as visits:
         for _ in range(4):
             drawn = visits.draw()
             if visits.next:
@@ -563,7 +560,7 @@ def test_average_from_a_late_update_on():
     assert_same(late, never, 0)
     for _ in range(300):
         late.partial_fit(X, y)
-    assert np.any(late.coef_ != late._standard_coef[0])
+    assert np.any(late.coef_ != late._memory.trained.coef[0])
 
 
 # ---------------------------------------------------------- 11: no copy of the data

@@ -663,7 +663,8 @@ def test_sample_of_heavy_tails_is_all_rows(weighted):
     X = rng.normal(size=(12_000, 3))
     weight = rng.random(12_000) if weighted else None
     for data, size in ((X, 5000), (np.exp(4 * X), 12_000)):
-        problem, array, _ = GDRegressor()._prepare(data, X[:, 0], weight)
+        problem, _ = GDRegressor()._prepare(data, X[:, 0], weight)
+        array = problem.data.array
         mean = np.average(array, axis=0, weights=weight)
         second = np.average((array - mean) ** 2, axis=0, weights=weight)
         sample = Sample(problem, mean, second, rng)

@@ -24,7 +24,7 @@ from skgd import GDClassifier, GDRegressor
 from skgd.estimators.fitted import RECORDED_CALLS
 from skgd.objective.loss import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skgd.optim import streaming
-from skgd.training.state import State
+from skgd.training.state import MEMORY_VERSION, State
 
 DENSE_FEATURES = streaming.DENSE_FEATURES
 OF_CLASSES = sorted(set(CLASSIFICATION_LOSSES) - set(REGRESSION_LOSSES))
@@ -347,7 +347,7 @@ def test_coefficients_of_sparse_classes_set_by_the_user():
     given = model.coef_.copy()
     model.partial_fit(X[:1], y[:1])
     # The classes share their steps, and so what L2 takes of them.
-    assert np.ptp(model._stream["path"]) == 0.0
+    assert np.ptp(model._memory.stream["path"]) == 0.0
     np.testing.assert_allclose(model.coef_, given, rtol=0.01)
     assert np.ptp(model.coef_ / given) < 3e-4
 
@@ -510,9 +510,9 @@ def test_history_of_a_stream_is_bounded(eta0):
 def test_size_does_not_grow_with_rows():
     X, z = data()
     model = learn(GDRegressor(random_state=0), X, z, 200)
-    before = len(pickle.dumps(model._stream))
+    before = len(pickle.dumps(model._memory.stream))
     learn(model, X, z, 10)
-    assert len(pickle.dumps(model._stream)) == before
+    assert len(pickle.dumps(model._memory.stream)) == before
 
 
 def test_shuffle_learns_each_call_in_an_order_of_its_own():
@@ -635,7 +635,7 @@ def test_half_life_of_any_length(loss, half_life, sparse):
     y = targets(loss, z)
     X = sp.csr_array(X) if sparse else X
     model = learn(model_of(loss, half_life=half_life), X, y, 20)
-    state = model._stream
+    state = model._memory.stream
     assert np.isfinite(model.coef_).all()
     past, pending, now = state["scalars"][[2, 3, 5]]
     rows = 1.0 / (1.0 - 0.5 ** (1.0 / half_life))
@@ -672,7 +672,7 @@ def test_more_than_100_columns_are_learnt_sparse(loss, single, monkeypatch):
     y = (z > 0).astype(int) if loss == "log_loss" else z
     X = sp.csr_array(X.astype(np.float32) if single else X)
     model = learn(model_of(loss), X, y, 50)
-    assert model._stream["sparse"] and model.score(X, y) > 0.8
+    assert model._memory.stream["sparse"] and model.score(X, y) > 0.8
     same(learn(model_of(loss), X, y, 7), model)
 
 
@@ -722,7 +722,7 @@ def test_sparse_rows_change_the_state_in_place_and_are_undone(kwargs, n_outputs)
     y = X @ rng.normal(size=(2000, n_outputs)) + 5.0
     y = y[:, 0] if n_outputs == 1 else y
     model = GDRegressor(random_state=0, **kwargs).partial_fit(X[:300], y[:300])
-    state = model._stream
+    state = model._memory.stream
     kept, before = copy.copy(model), pickle.dumps(model)
     with (
         mock.patch.object(streaming, "stream_result", side_effect=RuntimeError("stop")),
@@ -737,7 +737,7 @@ def test_sparse_rows_change_the_state_in_place_and_are_undone(kwargs, n_outputs)
         model.partial_fit(X[300:310], y[300:310])
     assert pickle.dumps(model) == before
     model.partial_fit(X[300:310], y[300:310])
-    assert model._stream is state
+    assert model._memory.stream is state
     # A copy does not see it.
     assert pickle.dumps(kept) == before
     kept.partial_fit(X[300:310], y[300:310])
@@ -747,3 +747,15 @@ def test_sparse_rows_change_the_state_in_place_and_are_undone(kwargs, n_outputs)
     with mock.patch.object(streaming, "touched", return_value=None):
         whole.partial_fit(X[300:310], y[300:310])
     assert_array_equal(whole.coef_, model.coef_)
+
+
+@pytest.mark.parametrize("eta0", ["auto", 0.01])
+def test_memory_of_another_version_is_refused(eta0):
+    X, z = data(200)
+    model = GDRegressor(eta0=eta0, random_state=0).partial_fit(X, z)
+    model._memory.version = 0
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match="fitted with another version of skgd"):
+        model.partial_fit(X, z)
+    assert pickle.dumps(model) == before
+    assert model.fit(X, z).partial_fit(X, z)._memory.version == MEMORY_VERSION

@@ -131,9 +131,9 @@ class _Objective:
             X, fitted = fitted[:-1].transform(X), fitted.steps[-1][1]
         problem, *_ = self.model._prepare(X, self.y)
         coef = np.atleast_2d(dense(coef)).astype(np.float64)
-        if coef.shape != (problem.n_outputs, problem.X.n_features):
+        if coef.shape != (problem.n_outputs, problem.data.n_features):
             return np.nan
         intercept = np.broadcast_to(model.intercept_, len(coef)).astype(np.float64)
         return problem.objective(
-            State(np.array(coef, order=problem.X.order), intercept)
+            State(np.array(coef, order=problem.data.order), intercept)
         )

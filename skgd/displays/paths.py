@@ -186,7 +186,7 @@ class DescentPathDisplay:
         problem, *_ = clone(estimators[0])._prepare(X, y, sample_weight)
         if problem.n_outputs > 1:
             raise ValueError("There must be one target, or two classes.")
-        n_features = problem.X.n_features
+        n_features = problem.data.n_features
         if coef_init is None:
             coef_init = np.zeros(n_features)
         if intercept_init is None:
@@ -290,7 +290,7 @@ def _objective_of(model):
 
 
 def _state(point, problem):
-    coef = np.array(point[None, :-1], order=problem.X.order)
+    coef = np.array(point[None, :-1], order=problem.data.order)
     return State(coef, point[-1:].copy())
 
 

@@ -23,33 +23,33 @@ RULED = 0.9  # share of the gain in loss that a penalty may take away
 
 
 def complaint(
-    outcome, problem, X, rng, *, tol, eta0, batch_size, learning_rate, regression
+    ending, history, problem, rng, *, tol, eta0, batch_size, learning_rate, regression
 ):
     """The warning of a fit, or None.
 
     `eta0` is the first step of textbook gradient descent, None for automatic steps.
     """
     message = _of_training(
-        outcome, problem, X, rng, tol, eta0, batch_size, learning_rate
+        ending, history, problem, rng, tol, eta0, batch_size, learning_rate
     )
     if message:
         return ConvergenceWarning(message)
-    if eta0 is None and regression and (message := _of_penalty(outcome, problem)):
+    if eta0 is None and regression and (message := _of_penalty(ending, problem)):
         return UserWarning(message)
     return None
 
 
-def _of_training(outcome, problem, X, rng, tol, eta0, batch_size, learning_rate):
-    reason, n_epochs = outcome.reason, len(outcome.history)
+def _of_training(ending, history, problem, rng, tol, eta0, batch_size, learning_rate):
+    reason, n_epochs = ending.reason, len(history)
     if reason == "interrupted":
         return (
             f"Training interrupted by user after {n_epochs} epochs. "
             "The model so far is kept."
         )
     if eta0 is None:
-        return _of_automatic(outcome, problem, tol)
-    last = outcome.history[-1]["objective"]
-    step = _Step(problem, X, rng, eta0, batch_size, learning_rate)
+        return _of_automatic(ending, problem, tol)
+    last = history[-1]["objective"]
+    step = _Step(problem, rng, eta0, batch_size, learning_rate)
     if reason == "diverged":
         return (
             f"Gradient descent diverged: after {n_epochs} epochs, the objective is "
@@ -57,20 +57,20 @@ def _of_training(outcome, problem, X, rng, tol, eta0, batch_size, learning_rate)
         )
     if problem.loss.degenerate:
         return OUT_OF_EPOCHS if reason == "max_iter" and tol is not None else None
-    constant = problem.constant_objective()
+    constant = problem.constant_objective
     reference = max(constant, problem.zero_objective())
-    pace, gain = _pace(outcome.history, reference)
+    pace, gain = _pace(history, reference)
     message = ""
     if reason == "max_iter" and tol is not None and pace > STILL * gain:
         message = OUT_OF_EPOCHS + " "
     if tol is not None and (
         step.is_too_small(pace, SMALL * tol * gain)
-        or step.is_too_large(outcome.history, reference)
+        or step.is_too_large(history, reference)
     ):
         message += step.advice()
-    elif n_epochs > 1 and outcome.objective > constant * (1.0 + 1e-9):
+    elif n_epochs > 1 and ending.objective > constant * (1.0 + 1e-9):
         message += (
-            f"The objective ended at {outcome.objective:.3g}, above that of the best "
+            f"The objective ended at {ending.objective:.3g}, above that of the best "
             f"constant model, {constant:.3g}. {step.advice()}"
         )
     return message.strip() or None
@@ -84,19 +84,19 @@ def _pace(history, reference):
     return pace, reference - min(objectives)
 
 
-def _of_automatic(outcome, problem, tol):
-    if outcome.reason == "diverged":
+def _of_automatic(ending, problem, tol):
+    if ending.reason == "diverged":
         return "Training diverged. The model is as it was before."
-    if outcome.gap <= ROUNDING and outcome.reason == "stalled":
+    if ending.gap <= ROUNDING and ending.reason == "stalled":
         return None
-    if outcome.reason in ("max_iter", "stalled") and tol is not None:
+    if ending.reason in ("max_iter", "stalled") and tol is not None:
         left = ""
-        if np.isfinite(outcome.gap):
+        if np.isfinite(ending.gap):
             left = (
-                f" About {outcome.gap:.1g} of the gain on the best constant model is "
+                f" About {ending.gap:.1g} of the gain on the best constant model is "
                 f"left, where tol={tol:g} was asked for."
             )
-        if outcome.reason == "max_iter":
+        if ending.reason == "max_iter":
             return OUT_OF_EPOCHS + left
         return (
             "Training stalled: in the precision of numbers, no step lowers the "
@@ -106,17 +106,17 @@ def _of_automatic(outcome, problem, tol):
     return None
 
 
-def _of_penalty(outcome, problem):
+def _of_penalty(ending, problem):
     """Of a loss with bounded slopes, whose penalty may take all of the gain."""
     loss = problem.loss
-    if not loss.bounded_residuals or outcome.reason != "converged":
+    if not loss.bounded_residuals or ending.reason != "converged":
         return None
-    coef, _ = outcome.state.result()
+    coef, _ = ending.state.result()
     penalty = penalties.value(coef, problem.l1, problem.l2)
     # What the loss would gain, were it linear in W; where it is, the penalty rules.
     slope = penalties.value(coef, problem.l1, 2.0 * problem.l2)
-    constant = problem.constant_objective()
-    gained = constant - (outcome.objective - penalty)
+    constant = problem.constant_objective
+    gained = constant - (ending.objective - penalty)
     if not (gained > 1e-6 * constant and slope > RULED * gained):
         return None
     return (
@@ -129,8 +129,8 @@ def _of_penalty(outcome, problem):
 class _Step:
     """A step size of the user's, next to one that would be stable."""
 
-    def __init__(self, problem, X, rng, eta0, batch_size, learning_rate):
-        self.problem, self.X, self.rng = problem, X, rng
+    def __init__(self, problem, rng, eta0, batch_size, learning_rate):
+        self.problem, self.rng = problem, rng
         self.eta0, self.batch_size, self.learning_rate = eta0, batch_size, learning_rate
         self._stable = None
 
@@ -138,7 +138,7 @@ class _Step:
     def stable(self):
         if self._stable is None:
             self._stable = stability.stable_step(
-                self.problem, self.X, self.batch_size, self.rng
+                self.problem, self.batch_size, self.rng
             )
         return self._stable
 
@@ -184,15 +184,20 @@ class _Step:
     def cost(self):
         """How many epochs a stable step may take, by the slowest direction."""
         problem, n = self.problem, self.problem.n_rows
-        p = problem.X.n_features
+        p = problem.data.n_features
         if p > FEATURES:
             return " but may be slow"
-        rows, _, weight = problem.visits(stability.draw(n, ROWS, self.rng))
+        rows, _, weight = problem.data.visits(stability.draw(n, ROWS, self.rng))
         with np.errstate(all="ignore"):
             H = second_moments(
-                problem.X, rows, weight, np.zeros(p), np.ones(p), problem.fit_intercept
+                problem.data.X,
+                rows,
+                weight,
+                np.zeros(p),
+                np.ones(p),
+                problem.fit_intercept,
             ) / len(rows)
-            H *= problem.loss.curvature(problem.y, problem.weight)
+            H *= problem.data.curvature(problem.loss)
         if not np.isfinite(H).all():
             return " but may be slow"
         values = np.linalg.eigvalsh(H)

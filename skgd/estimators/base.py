@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -25,7 +26,7 @@ from skgd.optim import choose, streaming
 from skgd.training.callbacks import CallbackSupportMixin, FitTasks
 from skgd.training.loop import train
 from skgd.training.record import UpdateRecord
-from skgd.training.state import State
+from skgd.training.state import Memory, State
 
 
 class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
@@ -45,8 +46,9 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
     def __getstate__(self):
         # partial_fit changes these in place, which no copy of the model may see.
         attributes = super().__getstate__()
-        if "_stream" in attributes:
-            attributes = attributes | {"_stream": streaming.copied(self._stream)}
+        if (memory := attributes.get("_memory")) and memory.stream:
+            memory = replace(memory, stream=streaming.copied(memory.stream))
+            attributes = attributes | {"_memory": memory}
         if "history_" in attributes:
             history = {name: list(column) for name, column in self.history_.items()}
             curve = history.get("objective", self.loss_curve_)
@@ -174,7 +176,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         watch=None,
     ):
         """`fit`, but for what surrounds it. Returns what to warn of, or None."""
-        problem, X, score = self._prepare(X, y, sample_weight, validation)
+        problem, score = self._prepare(X, y, sample_weight, validation)
         if self.warm_start and hasattr(self, "coef_"):
             coef_init = dense(self.coef_) if coef_init is None else coef_init
             intercept_init = (
@@ -182,11 +184,11 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             )
         state = self._start(problem, coef_init, intercept_init)
         return self._train(
-            problem, state, X, self.max_iter, self.tol, score, tasks=tasks, watch=watch
+            problem, state, self.max_iter, self.tol, score, tasks=tasks, watch=watch
         )
 
     def _prepare(self, X, y, sample_weight=None, validation=(None, None, None)):
-        """The problem that `fit` solves, X validated, and what judges a state."""
+        """The problem that `fit` solves, and what judges a state."""
         check_parameters(self)
         X, y, sample_weight = check_data(self, X, y, sample_weight)
         rows = positive(sample_weight)
@@ -195,7 +197,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             self, X, y, sample_weight, rows, *validation
         )
         problem = make_problem(self, X, y, sample_weight, rows, normalize=True)
-        return problem, X, score
+        return problem, score
 
     def _partial_fit(self, X, y, sample_weight, first):
         """One pass over the rows given; `first` says that there is no model yet."""
@@ -209,7 +211,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         automatic = self._automatic(self._one_loss())
         if automatic:
             # A stream goes on in the storage that it began in.
-            began = getattr(self, "_stream", None)
+            began = fitted.memory_of(self).stream
             sparse = began["sparse"] if began else streaming.is_sparse(X)
             X = streaming.stored_as(sparse, X)
         rows = positive(sample_weight)
@@ -217,7 +219,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         if automatic:
             return learn_stream(self, problem, X, first)
         state = self._start(problem) if first else self._resume(problem)
-        return self._train(problem, state, X, max_iter=1, tol=None, partial=True)
+        return self._train(problem, state, max_iter=1, tol=None, partial=True)
 
     def _learn_targets(self, y):
         """Keep what prediction must know about the targets."""
@@ -229,61 +231,57 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
 
     def _start(self, problem, coef_init=None, intercept_init=None):
         """The state before the first update."""
-        X = problem.X
-        shape = (self._n_outputs, X.n_features)
-        coef = np.zeros(shape, order=X.order)
+        data = problem.data
+        shape = (self._n_outputs, data.n_features)
+        coef = np.zeros(shape, order=data.order)
         intercept = np.zeros(shape[0])
         automatic = self._automatic(problem.loss)
         if automatic and coef_init is None and intercept_init is None:
-            intercept[:] = problem.constant()
+            intercept[:] = problem.constant
         if coef_init is not None:
             coef[:] = shaped(coef_init, coef.shape, "coef_init")
         if intercept_init is not None:
             intercept[:] = shaped(intercept_init, intercept.shape, "intercept_init")
         state = State(coef, intercept)
         if not automatic:
-            state.start_average(self._average_from_parameter())
+            state.start_average(int(self.average))
         self.history_, self.loss_curve_ = {}, []
         vars(self).pop("update_history_", None)
         return state
 
     def _resume(self, problem):
         """The state that the last call of fit or partial_fit left."""
-        X = problem.X
+        memory, order = fitted.memory_of(self), problem.data.order
         automatic = self._automatic(problem.loss)
-        average = 0 if automatic else self._average_from_parameter()
-        resumed = average and hasattr(self, "_average_coef")
-        if resumed:
+        average = 0 if automatic else int(self.average)
+        trained = memory.trained if average else None
+        if trained is not None:
             # Not if the user set other coefficients.
-            given = dense(self.coef_).reshape(self._average_coef.shape)
-            kept = self._average_coef.astype(self.coef_.dtype)
-            resumed = self._average_from >= self.t_ or np.array_equal(given, kept)
-        coef = self._standard_coef if resumed else dense(self.coef_)
-        intercept = self._standard_intercept if resumed else self.intercept_
-        shape = (self._n_outputs, X.n_features)
+            given = dense(self.coef_).reshape(trained.average_coef.shape)
+            kept = trained.average_coef.astype(self.coef_.dtype)
+            if not (trained.average >= self.t_ or np.array_equal(given, kept)):
+                trained = None
+        coef = dense(self.coef_) if trained is None else trained.coef
+        intercept = self.intercept_ if trained is None else trained.intercept
+        shape = (self._n_outputs, problem.data.n_features)
         state = State(
-            np.array(shaped(coef, shape, "coef_"), order=X.order),
+            np.array(shaped(coef, shape, "coef_"), order=order),
             np.array(shaped(intercept, shape[:1], "intercept_")),
             t=getattr(self, "t_", 1),
-            eta=getattr(self, "_eta", 0.0),
+            eta=memory.eta,
         )
-        if resumed:
-            state.average = self._average_from
-            state.average_coef = np.array(self._average_coef, order=X.order)
-            state.average_intercept = self._average_intercept.copy()
-        else:
+        if trained is None:
             state.start_average(average)
+        else:
+            state.average = trained.average
+            state.average_coef = np.array(trained.average_coef, order=order)
+            state.average_intercept = trained.average_intercept.copy()
         return state
-
-    def _average_from_parameter(self):
-        """The first update to average from; 0 for none."""
-        return int(self.average)
 
     def _train(
         self,
         problem,
         state,
-        X,
         max_iter,
         tol,
         score=None,
@@ -298,7 +296,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         batch_size = choose.rows_per_update(
             self.solver, self.batch_size, problem, automatic
         )
-        arguments = problem, state, X, batch_size, rng, self.get_params(deep=False)
+        arguments = problem, state, batch_size, rng, self.get_params(deep=False)
         if automatic:
             method, eta0 = choose.automatic_method(*arguments)
         else:
@@ -307,11 +305,12 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         updates = None
         if self.record == "update":
             updates = UpdateRecord(**getattr(self, "update_history_", {}))
+        dtype = problem.data.dtype
         if tasks is not None:
             tasks.attributes = lambda state, records: fitted.attributes(
-                self, {}, state, records, X.dtype
+                self, {}, state, records, dtype
             )
-        outcome = train(
+        ending, history = train(
             problem,
             state,
             method,
@@ -320,35 +319,36 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             n_iter_no_change=self.n_iter_no_change,
             shuffle=rng if self.shuffle else None,
             score=score,
-            largest=float(np.finfo(X.dtype).max),
+            largest=float(np.finfo(dtype).max),
             verbose=self.verbose,
             updates=updates,
             tasks=tasks,
             watch=watch,
             judge=not partial,
         )
-        if X.dtype != np.float64 and not partial:
-            fitted.round_outcome(outcome, problem, X.dtype, tol)
-        # A stream keeps the dtype of its first rows.
-        dtype = getattr(self, "coef_", X).dtype if partial else X.dtype
-        fitted.keep(self, outcome, dtype)
+        memory = fitted.memory_of(self) if partial else Memory()
+        if partial:
+            # A stream keeps the dtype of its first rows.
+            dtype = getattr(self, "coef_", problem.data).dtype
+        elif dtype != np.float64:
+            fitted.round_ending(ending, problem, dtype, tol)
+        fitted.keep(self, ending, history, dtype, memory)
         if partial:
             fitted.thin(self.history_)
         if updates is not None:
             self.update_history_ = updates.columns()
         self.eta0_ = eta0
         self.batch_size_ = batch_size
-        if not partial:
-            vars(self).pop("_stream", None)
         if automatic:
-            self._stream = streaming.after_fit(
-                problem, X, method.measured, *outcome.state.result(), rng
+            self._memory.stream = streaming.after_fit(
+                problem, method.measured, *ending.state.result(), rng
             )
-            self._streamed = np.atleast_2d(self.coef_).copy(), self.intercept_.copy()
-        if partial and outcome.reason != "diverged":
+            given = np.atleast_2d(self.coef_).copy(), self.intercept_.copy()
+            self._memory.given = given
+        if partial and ending.reason != "diverged":
             return None
         return advice.complaint(
-            outcome, problem, X, rng,
+            ending, history, problem, rng,
             tol=tol, eta0=None if automatic else eta0, batch_size=batch_size,
             learning_rate=self.learning_rate,
             regression=isinstance(self, RegressorMixin),

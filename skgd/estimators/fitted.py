@@ -1,20 +1,13 @@
 """Attributes of a fitted estimator, of a state."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
-from skgd.training.state import State
+from skgd.training.state import MEMORY_VERSION, Memory, State
 
 RECORDED_CALLS = 2000  # of partial_fit, before their history is thinned out
-# What an averaging estimator keeps to go on from, besides coef_ and intercept_.
-AVERAGING = (
-    "_standard_coef",
-    "_standard_intercept",
-    "_average_coef",
-    "_average_intercept",
-    "_average_from",
-)
 
 
 @contextmanager
@@ -29,22 +22,27 @@ def unchanged_on_error(estimator):
         raise
 
 
-def keep(estimator, outcome, dtype):
+def keep(estimator, ending, history, dtype, memory):
     """Copy the state and history of training to attributes."""
-    state = outcome.state
-    new = attributes(estimator, estimator.history_, state, outcome.history, dtype)
+    state = ending.state
+    new = attributes(estimator, estimator.history_, state, history, dtype)
     vars(estimator).update(new)
-    estimator.stop_reason_ = outcome.reason
-    estimator.objective_, estimator.gap_ = outcome.objective, outcome.gap
-    estimator._eta = state.eta
-    for name in AVERAGING:
-        vars(estimator).pop(name, None)
-    if state.average:
-        estimator._standard_coef = np.ascontiguousarray(state.coef)
-        estimator._standard_intercept = state.intercept
-        estimator._average_coef = np.ascontiguousarray(state.average_coef)
-        estimator._average_intercept = state.average_intercept
-        estimator._average_from = state.average
+    estimator.stop_reason_ = ending.reason
+    estimator.objective_, estimator.gap_ = ending.objective, ending.gap
+    trained = state if state.average else None
+    estimator._memory = replace(memory, eta=state.eta, trained=trained)
+
+
+def memory_of(estimator):
+    """What `partial_fit` goes on from."""
+    memory = getattr(estimator, "_memory", None) or Memory()
+    if memory.version != MEMORY_VERSION:
+        raise ValueError(
+            f"This {type(estimator).__name__} was fitted with another version of skgd, "
+            "and partial_fit cannot go on from what it kept. Call fit, or make a new "
+            "estimator and set its coef_ and intercept_."
+        )
+    return memory
 
 
 def attributes(estimator, history, state, records, dtype):
@@ -67,21 +65,21 @@ def coefficients(estimator, state, dtype):
     }
 
 
-def round_outcome(outcome, problem, dtype, tol):
+def round_ending(ending, problem, dtype, tol):
     """Judge the coefficients as they are given out, in single precision."""
     coef, intercept = (
-        array.astype(dtype).astype(np.float64) for array in outcome.state.result()
+        array.astype(dtype).astype(np.float64) for array in ending.state.result()
     )
     objective = problem.objective(
-        State(np.array(coef, order=problem.X.order), intercept)
+        State(np.array(coef, order=problem.data.order), intercept)
     )
-    lost = max(objective - outcome.objective, 0.0)
-    outcome.objective = objective
-    if outcome.gap < 1.0:
-        gain = max(problem.constant_objective() - objective, 1e-300)
-        outcome.gap += lost / (lost + gain)
-        if outcome.reason == "converged" and tol is not None and outcome.gap > tol:
-            outcome.reason = "stalled"
+    lost = max(objective - ending.objective, 0.0)
+    ending.objective = objective
+    if ending.gap < 1.0:
+        gain = max(problem.constant_objective - objective, 1e-300)
+        ending.gap += lost / (lost + gain)
+        if ending.reason == "converged" and tol is not None and ending.gap > tol:
+            ending.reason = "stalled"
 
 
 def extend(history, records):

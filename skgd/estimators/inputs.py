@@ -14,8 +14,8 @@ from sklearn.utils.validation import (
 )
 
 from skgd.estimators.sklearn_private import check_sample_weight
-from skgd.kernels import Rows
 from skgd.objective import penalties
+from skgd.training.data import LocalData
 from skgd.training.problem import Problem
 
 DTYPES = [np.float64, np.float32]
@@ -44,6 +44,7 @@ def check_data(estimator, X, y, sample_weight, reset=True, skip=False):
 
 
 def make_problem(estimator, X, y, sample_weight, rows, normalize):
+    """The problem of these rows; `normalize` divides weights by their mean."""
     if rows is not None:
         y = y[rows]
         sample_weight = None if sample_weight is None else sample_weight[rows]
@@ -61,11 +62,9 @@ def make_problem(estimator, X, y, sample_weight, rows, normalize):
     if weight is not None and np.all(weight == 1.0):
         weight = None
     l1, l2 = penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)
+    targets = np.ascontiguousarray(targets, dtype=np.float64)
     return Problem(
-        X=Rows(X),
-        rows=rows,
-        y=np.ascontiguousarray(targets, dtype=np.float64),
-        weight=weight,
+        data=LocalData(X, targets, weight, rows),
         loss=estimator._loss(),
         n_outputs=estimator._n_outputs,
         l1=l1,

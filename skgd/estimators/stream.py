@@ -1,12 +1,13 @@
 """partial_fit of automatic steps: rows of a stream, learnt one by one."""
 
+from dataclasses import replace
 from math import sqrt
 from time import perf_counter
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.estimators.fitted import extend, thin
+from skgd.estimators.fitted import extend, memory_of, thin
 from skgd.estimators.inputs import dense, seed, shaped
 from skgd.objective import penalties
 from skgd.optim import streaming
@@ -27,7 +28,7 @@ def learn_stream(estimator, problem, X, first):
     penalty = penalties.value(state["coef"], problem.l1, problem.l2)
     with streaming.undone_on_error(state, features) as undo:
         total = streaming.learn(
-            problem, state, problem.visits(order), estimator.half_life, losses
+            problem, state, problem.data.visits(order), estimator.half_life, losses
         )
         coef, intercept = streaming.result(problem, state)
         largest = float(np.finfo(state["dtype"]).max)
@@ -66,8 +67,9 @@ def learn_stream(estimator, problem, X, first):
             "stop_reason_": "max_iter",
             "history_": history,
             "loss_curve_": history["objective"],
-            "_stream": state,
-            "_streamed": (coef, intercept),
+            "_memory": replace(
+                memory_of(estimator), stream=state, given=(coef, intercept)
+            ),
         }
         if first:
             vars(estimator).pop("update_history_", None)
@@ -87,12 +89,13 @@ def stream_state(estimator, problem, X, first):
     """
     if first:
         return streaming.start(problem, X.dtype), None
-    shape = (estimator._n_outputs, problem.X.n_features)
-    state = getattr(estimator, "_stream", None)
+    shape = (estimator._n_outputs, problem.data.n_features)
+    memory = memory_of(estimator)
+    state = memory.stream
     if state is not None and state["coef"].shape != shape:
         state = None
     if state is not None:
-        kept, kept_intercept = estimator._streamed
+        kept, kept_intercept = memory.given
         given = np.atleast_2d(dense(estimator.coef_))
         same = np.array_equal(given, kept) and np.array_equal(
             estimator.intercept_, kept_intercept

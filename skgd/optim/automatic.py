@@ -1,7 +1,5 @@
 """The method of eta0="auto": stochastic epochs, then all rows."""
 
-import numpy as np
-
 from skgd.training.state import best_of
 
 # Constants of the rules; examples/bench_no_tuning.py hardly depends on them.
@@ -17,60 +15,52 @@ class Automatic:
     measured : Measured
     stochastic : Stochastic or None
         None begins with all rows.
-    finish : Finish or None
+    all_rows : Finish or None
         None leaves all epochs to `stochastic`.
     """
 
     recovers = True
-    watch = None
 
-    def __init__(self, problem, measured, stochastic, finish):
-        self.measured = measured
-        self.stochastic, self.finish = stochastic, finish
-        self.now = stochastic or finish
-        self.n_rows = problem.n_rows
-        self.reference = problem.constant_objective()
+    def __init__(self, problem, measured, stochastic, all_rows):
+        self.problem, self.measured = problem, measured
+        self.stochastic, self.all_rows = stochastic, all_rows
+        self.now = stochastic or all_rows
+        self.reference = problem.constant_objective
         self.n_epochs = 0
         self.l1, self.has_stepped = problem.l1 > 0.0, False
-        self.patient = finish is None
+        self.patient = all_rows is None
 
     @property
     def batch_size(self):
         return self.now.batch_size
 
     def n_shuffled(self, max_iter):
-        """Epochs that want their rows in random order."""
-        if self.now.batch_size == self.n_rows:
+        if self.now.batch_size == self.problem.n_rows:
             return 0
-        return min(EPOCHS, max_iter) if self.finish else max_iter
+        return min(EPOCHS, max_iter) if self.all_rows else max_iter
 
-    def epoch(self, problem, state, visits, objectives=None):
-        """Make an epoch. Returns its record."""
-        record = self.now.epoch(problem, state, visits, objectives)
+    def epoch(self, state, visits, objectives=None, watch=None):
+        result = self.now.epoch(state, visits, objectives)
         self.n_epochs += 1
-        if self.n_epochs == EPOCHS and self.finish is not None:
-            self.now = self.finish
-        return record
+        if self.n_epochs == EPOCHS and self.all_rows is not None:
+            self.now = self.all_rows
+        return result
 
     def evaluated(self, state):
-        """The state that the objective of the last epoch belongs to."""
         return state
 
     def to_gain(self, objective):
-        """What a tolerance is a fraction of: the gain on the best constant model."""
+        """The gain on the best constant model."""
         return max(self.reference - objective, 0.0)
 
     def lower(self, state):
         return False
 
     def begins_anew(self):
-        """Whether states before this epoch are not to be kept.
-
-        With L1, those before the first step on all rows have few of its zeros.
-        """
+        # With L1, states before the first step on all rows have few of its zeros.
         before, self.has_stepped = (
             self.has_stepped,
-            bool(self.finish and self.finish.has_stepped()),
+            bool(self.all_rows and self.all_rows.has_stepped()),
         )
         return self.l1 and self.has_stepped and not before
 
@@ -78,25 +68,26 @@ class Automatic:
         return False
 
     def ending(self):
-        """Why training ends here; None if it does not."""
-        begun = self.finish is not None and self.finish.descents
-        return self.finish.ending() if begun else None
+        begun = self.all_rows is not None and self.all_rows.descents
+        return self.all_rows.ending() if begun else None
 
-    def result(self, problem, state, reason, progress, largest):
-        """The state to keep, its objective, why training ended, and what is left."""
-        if self.now is self.finish and self.finish.descents and state.within(largest):
-            gap = self.finish.final_gap()
-            tol = self.finish.tol
-            if tol is not None and gap <= tol and reason in ("max_iter", "stalled"):
-                reason = "converged"
-            return state, self.finish.best_objective(), reason, gap
+    def finish(self, ending, progress, largest):
+        state, problem = ending.state, self.problem
+        all_rows = self.all_rows
+        if self.now is all_rows and all_rows.descents and state.within(largest):
+            ending.gap, tol = all_rows.final_gap(), all_rows.tol
+            ending.objective = all_rows.best_objective()
+            reached = tol is not None and ending.gap <= tol
+            if reached and ending.reason in ("max_iter", "stalled"):
+                ending.reason = "converged"
+            return ending
         # Noise is none of the exact objective. A constant model may be better still.
         states = [state, progress.initial]
         if progress.initial.coef.any():
             constant = progress.initial.copy()
             constant.average = 0
-            constant.coef[:], constant.intercept[:] = 0.0, problem.constant()
+            constant.coef[:], constant.intercept[:] = 0.0, problem.constant
             states.append(constant)
         states = [s for s in states if s.within(largest)] or [progress.initial]
-        best, objective = best_of(problem, states)
-        return best, objective, reason, np.nan
+        ending.state, ending.objective = best_of(problem, states)
+        return ending

@@ -22,12 +22,12 @@ def rows_per_update(solver, batch_size, problem, automatic):
     """Rows per update, of a batch size that may be "auto"; at most all of them."""
     n_rows = problem.n_rows
     if batch_size == "auto":
-        one = automatic and problem.X.sparse and n_rows >= MANY_ROWS
+        one = automatic and problem.data.sparse and n_rows >= MANY_ROWS
         batch_size = 1 if one else DEFAULT_BATCH_SIZE
     return min({"batch": n_rows, "minibatch": batch_size, "sgd": 1}[solver], n_rows)
 
 
-def textbook_method(problem, state, X, batch_size, rng, parameters, former=None):
+def textbook_method(problem, state, batch_size, rng, parameters, former=None):
     """Gradient descent with the user's schedule; and its first step.
 
     `former` is the first step of the calls before, if the model goes on from them.
@@ -43,7 +43,7 @@ def textbook_method(problem, state, X, batch_size, rng, parameters, former=None)
     elif eta0 != "auto":
         eta0 = state.eta = float(eta0)
     else:
-        eta0 = state.eta = stable_step(problem, X, batch_size, rng)
+        eta0 = state.eta = stable_step(problem, batch_size, rng)
     method = Textbook(
         problem, state, parameters["solver"], batch_size, schedule,
         learning_rate == "adaptive",
@@ -51,19 +51,19 @@ def textbook_method(problem, state, X, batch_size, rng, parameters, former=None)
     return method, eta0
 
 
-def automatic_method(problem, state, X, batch_size, rng, parameters):
+def automatic_method(problem, state, batch_size, rng, parameters):
     """Epochs that choose their steps, and all rows behind them; the first step."""
     finish = stochastic = None
 
     def sample(measured):
         if not (parameters["finish"] and Sample.is_worth_it(problem)):
             return None
-        about = measured.about(problem.fit_intercept, X.dtype)
+        about = measured.about(problem.fit_intercept)
         return Sample(problem, *about, rng)
 
-    measured, metric, rows = measure(problem, X, rng, sample)
+    measured, metric, rows = measure(problem, rng, sample)
     if parameters["finish"]:
-        finish = Finish(problem, measured, rows, parameters["tol"], X.dtype)
+        finish = Finish(problem, measured, rows, parameters["tol"])
     if finish is None or batch_size < problem.n_rows:
         stochastic = Stochastic(
             problem, state, metric, measured, parameters["solver"], batch_size

@@ -26,12 +26,13 @@ becomes the slopes of e_d, and so on.
 
 import numpy as np
 
-from skgd.kernels import loss_gradient, predictions_at
+from skgd.kernels import predictions_at
 from skgd.objective import penalties
 from skgd.objective.loss import OneVsRest, Outputs
 from skgd.optim.descent import Descent
 from skgd.optim.l1 import Orthant, Proximal, least_norm
 from skgd.optim.quasi_newton import inner
+from skgd.training.method import EpochResult
 
 PAIRS = 40  # moves remembered; 20: the ninth decile of kinked losses is 387, not 215
 PAIR_VALUES = 250_000  # numbers that those of all outputs may be in any case,
@@ -56,18 +57,15 @@ class Finish:
     sample : Sample or None
     tol : float or None
         An output is done when its gap is no more.
-    dtype : dtype
-        That of X.
     """
 
     name = "quasi-newton"
 
-    def __init__(self, problem, measured, sample, tol, dtype):
+    def __init__(self, problem, measured, sample, tol):
         self.problem, self.measured, self.sample, self.tol = (
             problem, measured, sample, tol
         )  # fmt: skip
         self.batch_size = problem.n_rows
-        self.dtype = dtype
         self.eta0 = 1.0 / (measured.curvature * measured.smoothness)
         self.descents = None
         self.n_products = 0.0  # of the last look, for each value that a pass reads
@@ -80,12 +78,12 @@ class Finish:
     def start(self, state):
         """Set out from the result so far, or from the best constant model."""
         problem, loss, K = self.problem, self.problem.loss, self.problem.n_outputs
-        constant = problem.constant()
+        constant = problem.constant
         together = loss.coupled or K == 1
         groups = [slice(0, K)] if together else [slice(k, k + 1) for k in range(K)]
-        mean, second = self.measured.about(problem.fit_intercept, self.dtype)
-        values = K * (problem.X.n_features + 1)
-        stored = problem.n_rows * problem.X.mean_stored
+        mean, second = self.measured.about(problem.fit_intercept)
+        values = K * (problem.data.n_features + 1)
+        stored = problem.n_rows * problem.data.mean_stored
         n_pairs = int(max(PAIR_VALUES, PAIR_SHARE * stored) / (2 * values))
         n_pairs = max(1, min(PAIRS, n_pairs))
         coef, intercept = state.result()
@@ -102,7 +100,7 @@ class Finish:
         for outputs in groups:
             curvature = self.measured.curvature
             if not (together or self.by_class):
-                curvature = loss.curvature(problem.y[:, outputs], problem.weight)
+                curvature = problem.data.curvature(loss, outputs)
             reference = float(problem.constant_totals[outputs].sum())
             descent = kind(self, outputs, reference, curvature, second, n_pairs)
             starts = [(coef[outputs], intercept[outputs])]
@@ -120,7 +118,7 @@ class Finish:
         self.open = [d for d in self.descents if d.ended is None]
         if not self.open:
             return
-        loss, y = self.problem.loss, self.problem.y
+        loss, y = self.problem.loss, self.problem.data.y
         outputs = np.concatenate(
             [np.arange(d.outputs.start, d.outputs.stop) for d in self.open]
         )
@@ -148,8 +146,8 @@ class Finish:
             d.own = slice(start, start + size)  # of the outputs in a pass
             start += size
 
-    def epoch(self, problem, state, visits, objectives=None):
-        """Make a pass. Returns its record."""
+    def epoch(self, state, visits, objectives=None):
+        """Make a pass, whatever the visits. As in `Method`."""
         if self.descents is None:
             self.start(state)
             state.average = 0
@@ -160,26 +158,21 @@ class Finish:
         state.t += 1
         if objectives is not None:
             objectives[:] = objective
-        return {
-            "objective": objective,
-            "method": self.name,
-            "eta": np.nan,
-            "gap": self.gap(),
-            "gradient_norm": float(np.sqrt(sum(d.best_norm**2 for d in self.descents))),
-        }
+        norm = float(np.sqrt(sum(d.best_norm**2 for d in self.descents)))
+        return EpochResult(objective, self.name, np.nan, self.gap(), norm)
 
     def evaluate(self):
         """Find the objective and its gradient where the open descents want to know."""
         problem, n = self.problem, self.problem.n_rows
         coef = np.empty(
-            (len(self.intercepts), problem.X.n_features), order=problem.X.order
+            (len(self.intercepts), problem.data.n_features),
+            order=problem.data.order,
         )
         for d in self.open:
             coef[d.own], self.intercepts[d.own] = d.coordinates.coefs(d.wanted)
-        rows, _, weight = problem.visits()
-        totals, gradient, slope, exacts = loss_gradient(
-            problem.X, rows, self.y, weight, self.loss, coef, self.intercepts,
-            self.offset, self.z, self.exact,
+        totals, gradient, slope, exacts = problem.data.gradient(
+            self.loss, coef, self.intercepts, self.y,
+            offset=self.offset, z=self.z, exact=self.exact,
         )  # fmt: skip
         centred = self.centred(coef, gradient, slope)
         for d in self.open:
@@ -213,7 +206,7 @@ class Finish:
         if problem.l2:
             gradient += problem.l2 * coef
         slope *= problem.fit_intercept / n
-        centred = np.empty((len(coef), problem.X.n_features + 1))
+        centred = np.empty((len(coef), problem.data.n_features + 1))
         np.subtract(gradient, slope[:, None] * self.mean, out=centred[:, :-1])
         centred[:, -1] = slope
         return centred
@@ -230,8 +223,8 @@ class Finish:
         Returns the mean of s d m^2 / 2. What is kept of a multiplier m is d m, which is
         added to the prediction.
         """
-        own, weight = descent.own, self.problem.weight
-        y = self.targets(descent, self.problem.y)
+        own, weight = descent.own, self.problem.data.weight
+        y = self.targets(descent, self.problem.data.y)
         _, m = self.single.value_and_slope(y, self.z[:, own], descent.width)
         descent.width = self.widths[own] = width
         self.offset[:, own] = width * m
@@ -251,13 +244,13 @@ class Finish:
         coef, intercept = descent.point
         if descent.kinked and descent.accepted is descent.answer:
             # Few rows are curved, so that many are looked at.
-            rows, y, weight = problem.visits()
+            rows, y, weight = problem.data.visits()
             every = -(-len(rows) // (MANY * sample.size(problem)))
             rows, y, z = rows[::every], y[::every], self.z[::every, descent.own]
             weight = None if weight is None else weight[::every]
         else:
-            coef = np.array(coef, order=problem.X.order)
-            z = predictions_at(problem.X, rows, coef, intercept)
+            coef = np.array(coef, order=problem.data.order)
+            z = predictions_at(problem.data.X, rows, coef, intercept)
             if descent.kinked:
                 z += self.offset[sample.chosen, descent.own]
         if problem.loss.coupled:
@@ -281,17 +274,16 @@ class Finish:
         size = np.sqrt(inner(v, v))
         step = 1e-4 * (descent.width or 1.0) / max(size, 1e-300)
         coef, intercept = descent.coordinates.coefs(step * v)
-        coef = np.array(descent.point[0] + coef, order=problem.X.order)
-        y, loss, offset = problem.y, problem.loss, None
+        coef = np.array(descent.point[0] + coef, order=problem.data.order)
+        y, loss, offset = problem.data.y, problem.loss, None
         if not loss.coupled:
             y = np.ascontiguousarray(self.targets(descent, y))
             loss = self.single
         if descent.kinked:
             loss = Outputs(loss, None, np.array([descent.width]))
             offset = np.ascontiguousarray(self.offset[:, descent.own])
-        rows, _, weight = problem.visits()
-        _, gradient, slope, _ = loss_gradient(
-            problem.X, rows, y, weight, loss, coef, descent.point[1] + intercept, offset
+        _, gradient, slope, _ = problem.data.gradient(
+            loss, coef, descent.point[1] + intercept, y, offset=offset
         )
         centred = self.centred(coef, gradient, slope)
         return (centred - descent.centred) * descent.coordinates.root / step

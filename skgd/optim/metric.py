@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skgd.kernels import feature_moments
 from skgd.optim.stability import largest_eigenvalue
 
 
@@ -14,18 +13,20 @@ class Measured:
 
     `mean` and `variance` are those of each feature, `stored` is the share of rows that
     hold it (1 if X is dense). `curvature` bounds that of the loss, `smoothness` that of
-    the objective in the metric; `squared_weight` is the mean of squared weights.
+    the objective in the metric; `dtype` is that of the features, `squared_weight` the
+    mean of squared weights.
     """
 
     weight: float
     mean: np.ndarray
     variance: np.ndarray
     stored: np.ndarray
+    dtype: np.dtype
     squared_weight: float = 1.0
     curvature: float = 1.0
     smoothness: float = 1.0
 
-    def about(self, centred, dtype):
+    def about(self, centred):
         """Origin of the features, and their mean squares about it; 0 if too small.
 
         The origin is their mean, or zero.
@@ -33,7 +34,7 @@ class Measured:
         if not centred:
             return np.zeros_like(self.mean), self.variance + self.mean**2
         # What a feature varies by may be rounding errors of its mean.
-        noise = 10.0 * np.finfo(dtype).eps * np.abs(self.mean)
+        noise = 10.0 * np.finfo(self.dtype).eps * np.abs(self.mean)
         return self.mean, np.where(self.variance > noise**2, self.variance, 0.0)
 
 
@@ -56,7 +57,7 @@ class Metric:
         return coef, centred - coef @ self.mean
 
 
-def measure(problem, X, rng, sample):
+def measure(problem, rng, sample):
     """Statistics of the training rows, and a metric.
 
     `sample(measured)` returns rows that say more of them, or None; see `Sample`.
@@ -67,35 +68,33 @@ def measure(problem, X, rng, sample):
     metric : Metric
     sample : Sample or None
     """
-    rows, y, weight = problem.visits()
+    data = problem.data
     # Squares of extreme features overflow or vanish. Such features do not move.
     with np.errstate(all="ignore"):
-        measured = Measured(*feature_moments(problem.X, rows, weight))
-        measured.squared_weight = 1.0 if weight is None else float(np.mean(weight**2))
-        measured.curvature = problem.loss.curvature(y, weight)
+        measured = Measured(*data.moments(), data.dtype)
+        measured.squared_weight = data.squared_weight()
+        measured.curvature = data.curvature(problem.loss)
         sample = sample(measured)
-        metric = _metric(problem, measured, X.dtype)
-        if sample is not None and not problem.X.sparse:
+        metric = _metric(problem, measured)
+        if sample is not None and not problem.data.sparse:
             smoothness = sample.largest_eigenvalue(metric.scale, rng)
         else:
-            smoothness = largest_eigenvalue(
-                X, rows, weight, problem.fit_intercept, rng, metric.mean, metric.scale
-            )
+            smoothness = largest_eigenvalue(problem, rng, metric.mean, metric.scale)
     if not np.isfinite(smoothness):
         smoothness = metric.norm
     measured.smoothness = smoothness or 1.0  # nothing moves: any step will do
     return measured, metric, sample
 
 
-def _metric(problem, measured, dtype):
+def _metric(problem, measured):
     """The metric: standardised features, but for those that penalties rule.
 
     The curvature of the objective in w_j is at most curvature * second + l2. On sparse
     data, rare features would make steps as noisy as they are rare; hence the root of
     their share, which is what makes E (sqrt(scale) x)^4 the same for all of them.
     """
-    centred = problem.fit_intercept and not problem.X.sparse
-    mean, second = measured.about(centred, dtype)
+    centred = problem.fit_intercept and not problem.data.sparse
+    mean, second = measured.about(centred)
     spread = second / np.sqrt(np.maximum(measured.stored, 1e-300))
     scale = 1.0 / (spread + problem.l2 / measured.curvature)
     scale = np.where((second > 0.0) & np.isfinite(spread + scale), scale, 0.0)

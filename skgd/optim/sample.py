@@ -37,19 +37,19 @@ class Sample:
 
     def take(self, chosen):
         self.chosen = slice(None) if chosen is None else chosen
-        self.rows, self.y, self.weight = self.problem.visits(chosen)
+        self.rows, self.y, self.weight = self.problem.data.visits(chosen)
         self.moments = self.products(self.rows, self.weight) / len(self.rows)
 
     @staticmethod
     def size(problem):
         """Rows that are taken."""
-        many = max(SAMPLE, ROWS_A_FEATURE * (problem.X.n_features + 1))
+        many = max(SAMPLE, ROWS_A_FEATURE * (problem.data.n_features + 1))
         return min(problem.n_rows, many)
 
     @classmethod
     def is_worth_it(cls, problem):
         """Whether products of features take no longer than some passes."""
-        X, n = problem.X, problem.n_rows
+        X, n = problem.data, problem.n_rows
         size = X.n_features + 1
         pass_over_all = n * problem.n_outputs * max(X.mean_stored, 1.0)
         # With more features than rows, rounding errors are what would be amplified.
@@ -69,7 +69,7 @@ class Sample:
         """Sum of h z z' over rows, (p + 1, p + 1)."""
         fit_intercept = self.problem.fit_intercept
         return second_moments(
-            self.problem.X, rows, h, self.mean, self.root, fit_intercept
+            self.problem.data.X, rows, h, self.mean, self.root, fit_intercept
         )
 
     def largest_eigenvalue(self, scale, rng):

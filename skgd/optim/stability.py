@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
 
 
-def stable_step(problem, X, batch_size, rng):
+def stable_step(problem, batch_size, rng):
     """A step size at which gradient descent with batches of b rows is stable.
 
     It is 1 / (2 L(b)), with L(b) the expected smoothness of the objective. With L its
@@ -18,7 +18,6 @@ def stable_step(problem, X, batch_size, rng):
     Parameters
     ----------
     problem : Problem
-    X : ndarray or CSR of shape (n, p)
     batch_size : int
         Rows an update, at most the training rows.
     rng : Generator
@@ -27,10 +26,10 @@ def stable_step(problem, X, batch_size, rng):
     -------
     float
     """
-    n = problem.n_rows
-    rows, y, weight = problem.visits()
+    n, data = problem.n_rows, problem.data
+    rows, _, weight = data.visits()
     with np.errstate(over="ignore"):
-        norms = row_norms(X, squared=True)[rows].astype(np.float64)
+        norms = row_norms(data.array, squared=True)[rows].astype(np.float64)
         norms += float(problem.fit_intercept)
         if weight is not None:
             norms *= weight
@@ -38,14 +37,14 @@ def stable_step(problem, X, batch_size, rng):
     if batch_size > 1 and np.isfinite(largest):
         # Scaled, so that squares neither overflow nor vanish.
         scale = largest or 1.0
-        ones = np.ones(X.shape[1])
+        ones = np.ones(data.n_features)
         overall = scale * largest_eigenvalue(
-            X, rows, weight, problem.fit_intercept, rng, 0.0 * ones, ones / scale, scale
+            problem, rng, 0.0 * ones, ones / scale, scale
         )
         smoothness = (
             n * (batch_size - 1) * min(overall, largest) + (n - batch_size) * largest
         ) / (batch_size * (n - 1))
-    smoothness = problem.loss.curvature(y, weight) * smoothness + problem.l2
+    smoothness = data.curvature(problem.loss) * smoothness + problem.l2
     # The square of a feature of 1e200 is too large for a double.
     return 1.0 / (2.0 * min(smoothness, 1e307)) if smoothness > 0.0 else 1.0
 
@@ -55,22 +54,19 @@ def draw(n_rows, size, rng):
     return np.sort(rng.choice(n_rows, size, replace=False)) if size < n_rows else None
 
 
-def largest_eigenvalue(
-    X, rows, weight, fit_intercept, rng, mean, scale, unit=1.0, max_rows=1000, n_iter=20
-):
+def largest_eigenvalue(problem, rng, mean, scale, unit=1.0, max_rows=1000, n_iter=20):
     """Largest eigenvalue of the mean of s_i z_i z_i' by the power method.
 
     z_i is (x_i - mean) sqrt(scale), with the intercept's 1 / sqrt(unit) behind it. The
     mean is over at most `max_rows` random rows.
     """
+    rows, _, weight = problem.data.visits(draw(problem.n_rows, max_rows, rng))
     weight = np.ones(len(rows)) if weight is None else weight
-    if (chosen := draw(len(rows), max_rows, rng)) is not None:
-        rows, weight = rows[chosen], weight[chosen]
-    sample, root = X[rows], np.sqrt(scale)
+    sample, root = problem.data.array[rows], np.sqrt(scale)
     if isinstance(sample, np.ndarray):
         sample = sample - mean  # zero for sparse data
-    one = float(fit_intercept) / np.sqrt(unit)
-    v, v0 = rng.standard_normal(X.shape[1]), rng.standard_normal()
+    one = float(problem.fit_intercept) / np.sqrt(unit)
+    v, v0 = rng.standard_normal(problem.data.n_features), rng.standard_normal()
     eigenvalue = 0.0
     for _ in range(n_iter):
         norm = np.hypot(np.linalg.norm(v), v0)

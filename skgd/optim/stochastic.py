@@ -5,6 +5,7 @@ import numpy as np
 from skgd.kernels import by_blocks, row_products, run_metric_epoch
 from skgd.objective import penalties
 from skgd.optim.metric import noise_share
+from skgd.training.method import EpochResult
 
 ROWS_OF_LARGE_STEPS = 100.0  # times E|z|^2: rows after which steps begin to fall,
 SHRUNK = 0.5  # or after those in which L2 alone shrinks any error by exp(-this)
@@ -20,7 +21,7 @@ class _MetricEpoch:
     def __init__(self, problem, metric, batch_size):
         self.metric = metric
         self.batch_size = batch_size
-        X = problem.X
+        X = problem.data.X
         self.by_blocks = by_blocks(X, batch_size, problem.n_outputs)
         self.products = None
         if batch_size == 1 and problem.n_outputs == 1 and not X.sparse:
@@ -37,9 +38,9 @@ class _MetricEpoch:
         coef_sum = np.zeros_like(state.coef)
         centred_sum = np.zeros_like(centred)
         total, weight_sum = run_metric_epoch(
-            problem.X, rows, y, weight, self.batch_size, steps, problem.l1, problem.l2,
-            problem.loss, state.coef, centred, problem.fit_intercept, metric.mean,
-            metric.scale, coef_sum, centred_sum, patience, average_every,
+            problem.data.X, rows, y, weight, self.batch_size, steps, problem.l1,
+            problem.l2, problem.loss, state.coef, centred, problem.fit_intercept,
+            metric.mean, metric.scale, coef_sum, centred_sum, patience, average_every,
             self.products, self.by_blocks, losses,
         )  # fmt: skip
         state.intercept[:] = centred - state.coef @ metric.mean
@@ -69,12 +70,8 @@ class Stochastic:
     improvements", NeurIPS 2020), which that of an average over parts of one does not.
     """
 
-    recovers = True
-    patient = False
-    watch = None
-
     def __init__(self, problem, state, metric, measured, name, batch_size):
-        self.name = name
+        self.problem, self.name = problem, name
         self.metric = metric
         self.measured = measured
         self.metric_epoch = _MetricEpoch(problem, metric, batch_size)
@@ -92,15 +89,16 @@ class Stochastic:
             few = batch_size * max(1.0, SHRUNK / shrinking)
             self.large_rows = min(self.large_rows, few)
         at_start = problem.objective(state) if state.coef.any() else 0.0
-        self.poor = POOR * max(problem.constant_objective(), at_start)
+        self.poor = POOR * max(problem.constant_objective, at_start)
         if not state.average:
             # The averages are the result from the first epoch on.
             state.average = state.t
             state.average_coef = state.coef.copy(order="A")
             state.average_intercept = state.intercept.copy()
 
-    def epoch(self, problem, state, visits, objectives=None):
-        """Make an epoch. Returns its record; `objectives` as in `Textbook.epoch`."""
+    def epoch(self, state, visits, objectives=None):
+        """As in `Method`."""
+        problem = self.problem
         start = state.copy()
         n_updates = -(-problem.n_rows // self.batch_size)
         steps = self.steps(problem.n_rows, n_updates)
@@ -119,7 +117,7 @@ class Stochastic:
             # Smaller steps from where the epoch began.
             self.factor /= UNDONE
             state.coef[:], state.intercept[:] = start.coef, start.intercept
-        return {"objective": objective, "method": self.name, "eta": float(steps[-1])}
+        return EpochResult(objective, self.name, float(steps[-1]))
 
     def steps(self, n_rows, n_updates):
         """Step sizes of the next epoch, of n_rows rows and n_updates updates."""
@@ -136,7 +134,7 @@ class Stochastic:
         return np.repeat(steps, np.diff(first))
 
     def average_every(self, problem, n_updates):
-        X = problem.X
+        X = problem.data.X
         every = int(AVERAGED_VALUES * X.n_features / max(X.mean_stored, 1.0))
         # Eight of an epoch's iterates are averaged in any case.
         return max(1, min(every // self.batch_size, n_updates // 8))

@@ -51,8 +51,8 @@ def stored_as(sparse, X):
 
 def start(problem, dtype, sparse=None):
     """The state before the first row."""
-    K, p = problem.n_outputs, problem.X.n_features
-    sparse = problem.X.sparse if sparse is None else sparse
+    K, p = problem.n_outputs, problem.data.n_features
+    sparse = problem.data.sparse if sparse is None else sparse
     order = "F" if sparse else "C"
     penalised = sparse and (problem.l1 or problem.l2)
     state = {
@@ -80,20 +80,21 @@ def start(problem, dtype, sparse=None):
     }
     state["scalars"][NOW] = 1.0
     if problem.fit_intercept and problem.loss.starts_at_first_row:
-        first = problem.loss.constant(problem.y[:1], None, K)
+        first = problem.loss.constant(problem.data.y[:1], None, K)
         # Of a count of zero, the logarithm is -inf.
         first = np.maximum(first, -2.0) if not problem.loss.residual else first
         state["intercept"][:] = state["intercept_mean"][:] = first
     return state
 
 
-def after_fit(problem, X, measured, coef, intercept, rng):
-    """The state of a stream whose first rows were those of a fit, of the rows of X."""
+def after_fit(problem, measured, coef, intercept, rng):
+    """The state of a stream whose first rows were those of a fit, of the problem."""
     with np.errstate(all="ignore"):
-        return _after_fit(problem, X, measured, coef, intercept, rng)
+        return _after_fit(problem, measured, coef, intercept, rng)
 
 
-def _after_fit(problem, X, measured, coef, intercept, rng):
+def _after_fit(problem, measured, coef, intercept, rng):
+    X = problem.data.array
     sparse = is_sparse(X)
     state = start(problem, X.dtype, sparse)
     n, weight = problem.n_rows, measured.weight
@@ -101,7 +102,7 @@ def _after_fit(problem, X, measured, coef, intercept, rng):
     centred = problem.fit_intercept and not sparse
     if centred:
         state["mean"][:] = measured.mean
-    _, second = measured.about(centred, X.dtype)
+    _, second = measured.about(centred)
     state["square"][:] = second * weight
     if sparse:
         state["stored"][:] = np.minimum(measured.stored, 1.0) * weight
@@ -112,8 +113,8 @@ def _after_fit(problem, X, measured, coef, intercept, rng):
     if problem.l1:
         state["sign_mean"][:] = np.sign(coef)
     # A look at some rows, without learning.
-    rows, y, weights = problem.visits(draw(n, SAMPLE, rng))
-    data = problem.X
+    rows, y, weights = problem.data.visits(draw(n, SAMPLE, rng))
+    data = problem.data.X
     if sparse != data.sparse:
         data = Rows(stored_as(sparse, X[rows]))
         rows = np.arange(len(rows))
@@ -244,7 +245,7 @@ def growth(half_life):
 def learn(problem, state, visits, half_life=None, losses=None):
     """Go over the rows; `state` is changed in place. Returns the sum of losses."""
     return run_stream(
-        problem.X, *visits, problem.l1, problem.l2, problem.loss,
+        problem.data.X, *visits, problem.l1, problem.l2, problem.loss,
         problem.fit_intercept, state, growth=growth(half_life), losses=losses,
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from sklearn.utils import gen_batches
 from skgd.kernels import by_blocks, run_epoch
 from skgd.objective import penalties
 from skgd.optim import schedules
+from skgd.training.method import EpochResult
 from skgd.training.state import best_of
 
 # Adaptive steps end at this fraction of eta0. For SGDRegressor's eta0 = 0.01 that is
@@ -25,15 +26,15 @@ class Textbook:
     """Epochs of gradient descent with the steps of a schedule, and nothing else.
 
     With `adaptive`, the step is divided by 5 where training would end, until it is
-    very small. `watch` is called with the state between the updates of an epoch, which
-    are then made one at a time.
+    very small. If epochs are watched, their updates are
+    made one at a time.
     """
 
     recovers = False
     patient = True
-    watch = None
 
     def __init__(self, problem, state, name, batch_size, schedule, adaptive=False):
+        self.problem = problem
         self.name = name
         self.batch_size = batch_size
         self.schedule = schedule
@@ -49,20 +50,18 @@ class Textbook:
             at_start = float(problem.totals_at(state.intercept).sum())
             if state.coef.any():
                 at_start = problem.objective(state)
-            self.reference = max(at_start, problem.constant_objective())
+            self.reference = max(at_start, problem.constant_objective)
 
     def n_shuffled(self, max_iter):
         """Epochs that want their rows in random order."""
         return max_iter if self.shuffled else 0
 
-    def epoch(self, problem, state, visits, objectives=None):
-        """Make an epoch. Returns its record, with the mean objective over it.
-
-        The objective of each batch, before its update, is written to `objectives`.
-        """
+    def epoch(self, state, visits, objectives=None, watch=None):
+        """As in `Method`. The objective is the mean over the epoch."""
+        problem = self.problem
         self.before = None if self.shuffled else state.copy()
         t, penalty_before = state.t, self.penalty
-        loss, eta = self.run(problem, state, visits, objectives)
+        loss, eta = self.run(state, visits, objectives, watch)
         self.penalty = penalties.value(state.coef, problem.l1, problem.l2)
         # The penalty is taken to move linearly from update to update; that of the
         # epoch is then the mean. With one update per epoch, both are exact.
@@ -73,19 +72,19 @@ class Textbook:
         objective = loss + penalty_before + growth * (n_updates - 1) / (2 * n_updates)
         if self.reference is None:
             self.reference = objective
-        record = {"objective": objective, "method": self.name, "eta": eta}
+        result = EpochResult(objective, self.name, eta)
         if self.before is not None:
-            record["gradient_norm"] = self.norm_of_move(self.before, state, eta)
-        return record
+            result.gradient_norm = self.norm_of_move(self.before, state, eta)
+        return result
 
-    def run(self, problem, state, visits, losses):
-        arguments = problem, state, self.batch_size, self.schedule
-        if self.watch is None:
+    def run(self, state, visits, losses, watch):
+        arguments = self.problem, state, self.batch_size, self.schedule
+        if watch is None:
             return epoch(*arguments, visits, losses)
         total, n_rows = 0.0, len(visits[0])
         for update, batch in enumerate(gen_batches(n_rows, self.batch_size)):
             if update:
-                self.watch(state)
+                watch(state)
             room = None if losses is None else losses[update : update + 1]
             part = [None if array is None else array[batch] for array in visits]
             loss, eta = epoch(*arguments, part, room)
@@ -98,11 +97,10 @@ class Textbook:
         return float(np.sqrt(sum(np.vdot(move, move) for move in moves)) / eta)
 
     def evaluated(self, state):
-        """The state that the objective of the last epoch belongs to."""
         return self.before or state
 
     def to_gain(self, objective):
-        """What a tolerance is a fraction of: what was gained since the start."""
+        """What was gained since the start."""
         return max(self.reference - objective, 0.0)
 
     def ending(self):
@@ -112,19 +110,19 @@ class Textbook:
         return False
 
     def diverges(self, objective):
-        """Whether an epoch whose objective rose is worse than the start."""
+        """Whether it is worse than the start."""
         return objective > self.reference
 
     def lower(self, state):
-        """Lower the step instead of ending. Returns False if that is no use."""
         if not self.adaptive or state.eta <= self.smallest_step:
             return False
         state.eta /= 5.0
         return True
 
-    def result(self, problem, state, reason, progress, largest):
-        """The state to keep, its objective, why training ended, and what is left."""
-        objective = problem.objective(state)
+    def finish(self, ending, progress, largest):
+        """Give a better state in place of one that lost what was gained."""
+        problem = self.problem
+        ending.objective = objective = problem.objective(ending.state)
         least = min(progress.best_value, self.reference)
         # Of a few epochs, noise may make the first one the best.
         share = LOST if len(progress.latest) > 3 else 1.0
@@ -133,11 +131,12 @@ class Textbook:
         if problem.loss.degenerate:
             highest = np.inf
         worse = not objective <= highest * (1.0 + 1e-9)
-        if reason == "diverged" or (worse and not progress.is_falling()):
+        if ending.reason == "diverged" or (worse and not progress.is_falling()):
             # That an epoch was the best on average does not say how it ended.
-            state, objective = best_of(problem, (progress.best, progress.initial))
-            reason = "diverged"
-        return state, objective, reason, np.nan
+            states = progress.best, progress.initial
+            ending.state, ending.objective = best_of(problem, states)
+            ending.reason = "diverged"
+        return ending
 
 
 def epoch(problem, state, batch_size, schedule, visits, losses=None):
@@ -152,7 +151,7 @@ def epoch(problem, state, batch_size, schedule, visits, losses=None):
     schedule : callable
         schedule(t, eta0) -> step sizes.
     visits : tuple of ndarray
-        Rows of X to visit, their targets and weights, as `Problem.visits`.
+        Rows of X to visit, their targets and weights, as `Data.visits`.
     losses : ndarray of shape (n_updates,) or None
         Filled with the mean loss of each batch.
 
@@ -178,7 +177,7 @@ def epoch(problem, state, batch_size, schedule, visits, losses=None):
         state.average_intercept *= n_before
 
     total = run_epoch(
-        problem.X,
+        problem.data.X,
         rows,
         y,
         weight,
@@ -193,7 +192,7 @@ def epoch(problem, state, batch_size, schedule, visits, losses=None):
         state.average_coef,
         state.average_intercept,
         average_from,
-        by_blocks(problem.X, batch_size, problem.n_outputs),
+        by_blocks(problem.data.X, batch_size, problem.n_outputs),
         losses,
     )
 

@@ -1,12 +1,13 @@
-"""The training loop: epochs, stopping, history and the guard against divergence."""
+"""The training loop: epochs, and what ends them."""
 
+from dataclasses import asdict
 from time import perf_counter
 
 import numpy as np
 
 from skgd.training.interrupt import Interrupt
+from skgd.training.method import Ending
 from skgd.training.progress import Progress
-from skgd.training.state import Outcome
 from skgd.training.visits import Visits
 
 
@@ -34,7 +35,7 @@ def train(
     problem : Problem
     state : State
         Changed in place.
-    method : Textbook or Automatic
+    method : Method
         What an epoch is, and when there is nothing left to do.
     max_iter : int
         Largest number of epochs.
@@ -53,7 +54,7 @@ def train(
     largest : float
         Largest value of a coefficient that its final dtype can hold.
     verbose : int
-        1 prints a line an epoch.
+        1 prints a line per epoch.
     updates : UpdateRecord or None
         Takes the objective of each update's batch.
     tasks : FitTasks or None
@@ -66,36 +67,26 @@ def train(
 
     Returns
     -------
-    Outcome
+    ending : Ending
+    history : list of dict
+        One per epoch.
     """
-    initial = state.copy()
-    progress = Progress(initial, tol, by_score=score is not None, method=method)
-    history, reason = [], "max_iter"
-    method.watch = watch
-    start = perf_counter()
-
+    progress = Progress(state.copy(), method, tol, n_iter_no_change, score is not None)
+    history, reason, start = [], "max_iter", perf_counter()
     # Overflow is what divergence looks like; it is looked for after each epoch.
     quiet = np.errstate(over="ignore", under="ignore", invalid="ignore")
     with (
         quiet,
-        Visits(problem, shuffle, method.n_shuffled(max_iter)) as visits,
+        Visits(problem.data, shuffle, method.n_shuffled(max_iter)) as visits,
         Interrupt(max_iter > 1) as interrupt,
     ):
         for _ in range(max_iter):
             if tasks is not None:
                 tasks.begin()
-            first = state.t
-            objectives = None
-            if updates is not None:
-                objectives = np.empty(-(-problem.n_rows // method.batch_size))
-            record = method.epoch(problem, state, visits.draw(), objectives)
-            if updates is not None:
-                updates.add(first, objectives)
-            record["n_updates"] = state.t - 1
+            record = _epoch(problem, state, method, visits.draw(), updates, watch)
             record["seconds"] = perf_counter() - start
-            for name in ("gap", "gradient_norm"):
-                # At the end of the columns, known or not.
-                record[name] = record.pop(name, np.nan)
+            # These end the columns of the history.
+            record |= {name: record.pop(name) for name in ("gap", "gradient_norm")}
             history.append(record)
             sane = np.isfinite(record["objective"]) and state.within(largest)
             diverged = not (sane or method.recovers)
@@ -109,49 +100,47 @@ def train(
             if diverged:
                 reason = "diverged"
                 break
-            if score is not None or method.patient:
-                if method.begins_anew():
-                    progress.forget()
-                progress.update(state if score else method.evaluated(state), record)
+            progress.update(state, record)
             if stopped or interrupt.caught:
                 reason = "callback" if stopped else "interrupted"
                 break
-            if ended := method.ending():
+            if ended := method.ending() or progress.ending(state, record["objective"]):
                 reason = ended
                 break
-            if progress.epochs_without_gain < n_iter_no_change:
-                continue
-            if progress.epochs_of_rise >= max(n_iter_no_change, 3):
-                # A curve that rises has not come to rest.
-                if method.diverges(record["objective"]):
-                    reason = "diverged"
-                    break
-            elif method.lower(state):
-                progress.epochs_without_gain = 0
-            else:
-                reason = "no_progress" if score is None else "early_stopping"
-                break
-
+        ending = Ending(state, reason)
         if score is not None:
-            state = progress.best
-            objective, gap = problem.objective(state), progress.gap
-            if reason == "converged" and not gap <= tol:
-                # Training did, but the model with the best score is another one.
-                reason = "early_stopping"
-        elif not judge:
-            objective = gap = np.nan
-            state = progress.initial if reason == "diverged" else state
-        else:
-            state, objective, reason, gap = method.result(
-                problem, state, reason, progress, largest
-            )
+            ending = _of_best_score(problem, progress, reason, tol)
+        elif judge:
+            ending = method.finish(ending, progress, largest)
+        elif reason == "diverged":
+            ending.state = progress.initial
     if verbose and max_iter > 1:
-        print(f"ended after {len(history)} epochs: {reason}")
-    return Outcome(state, reason, objective, gap, history)
+        print(f"ended after {len(history)} epochs: {ending.reason}")
+    return ending, history
+
+
+def _epoch(problem, state, method, visits, updates, watch):
+    """Make an epoch. Returns its record."""
+    first, objectives = state.t, None
+    if updates is not None:
+        objectives = np.empty(-(-problem.n_rows // method.batch_size))
+    result = method.epoch(state, visits, objectives, watch)
+    if updates is not None:
+        updates.add(first, objectives)
+    return asdict(result) | {"n_updates": state.t - 1}
+
+
+def _of_best_score(problem, progress, reason, tol):
+    """The state with the best score."""
+    state, gap = progress.best, progress.gap
+    if reason == "converged" and not gap <= tol:
+        # Training did, but the model with the best score is another one.
+        reason = "early_stopping"
+    return Ending(state, reason, problem.objective(state), gap)
 
 
 def _line(epoch, record):
-    gap = record.get("gap", np.nan)
+    gap = record["gap"]
     said = f"step {record['eta']:9.3g}" if np.isnan(gap) else f"gap {gap:10.3g}"
     line = (
         f"epoch {epoch:4d}  objective {record['objective']:12.6g}  "

@@ -6,11 +6,12 @@ import numpy as np
 class Progress:
     """The best state so far, and how long ago an epoch gained on it."""
 
-    def __init__(self, state, tol, by_score, method):
+    def __init__(self, state, method, tol, n_iter_no_change, by_score):
         self.initial = self.best = state
-        self.tol = tol
-        self.by_score = by_score
         self.method = method
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.by_score = by_score
         self.patient = tol is not None and (by_score or method.patient)
         self.best_value = self.best_loss = np.inf
         self.gap = np.nan  # of the best state
@@ -19,6 +20,11 @@ class Progress:
         self.latest = []  # objectives of the latest epochs
 
     def update(self, state, record):
+        """Take in an epoch, which ended at `state`."""
+        if not (self.by_score or self.method.patient):
+            return
+        if self.method.begins_anew():
+            self.best_value = self.best_loss = np.inf
         tol = self.tol or 0.0
         value, loss, allowed = record["objective"], np.inf, np.inf
         if self.by_score:
@@ -32,9 +38,10 @@ class Progress:
         if self.by_score and value == self.best_value:
             gained = loss < self.best_loss - tol * abs(self.best_loss)
         if improved:
-            self.best = state.copy()
+            best = state if self.by_score else self.method.evaluated(state)
+            self.best = best.copy()
             self.best_value, self.best_loss = value, loss
-            self.gap = record.get("gap", np.nan)
+            self.gap = record["gap"]
         self.epochs_without_gain += 1
         if gained or not self.patient:
             self.epochs_without_gain = 0
@@ -43,9 +50,17 @@ class Progress:
             self.epochs_of_rise = 0
         self.latest = [*self.latest[-3:], value]
 
-    def forget(self):
-        """Let the next state be the best so far."""
-        self.best_value = self.best_loss = np.inf
+    def ending(self, state, objective):
+        """Why training ends after too many epochs without gain; None if it does not."""
+        if self.epochs_without_gain < self.n_iter_no_change:
+            return None
+        if self.epochs_of_rise >= max(self.n_iter_no_change, 3):
+            # A curve that rises has not come to rest.
+            return "diverged" if self.method.diverges(objective) else None
+        if self.method.lower(state):
+            self.epochs_without_gain = 0
+            return None
+        return "early_stopping" if self.by_score else "no_progress"
 
     def is_falling(self):
         """Whether the last epoch was below the three before it."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MEMORY_VERSION = 1
+
 
 @dataclass
 class State:
@@ -66,19 +68,29 @@ class State:
 
 
 @dataclass
-class Outcome:
-    """How training ended.
+class Memory:
+    """What the next call of `partial_fit` goes on from, besides `coef_`.
 
-    `state` is the one to keep, `objective` the one there, and `gap` an estimate of what
-    is left, or nan. `reason` is a value of `stop_reason_`. `history` has one dict per
-    epoch.
+    Attributes
+    ----------
+    eta : float
+        The eta0 that a schedule was handed.
+    trained : State or None
+        The state behind averaged coefficients.
+    stream : dict or None
+        The state of a stream (see `skgd.optim.streaming`), and in
+    given : tuple
+        the coefficients, (K, p), and intercepts that were given out with it: others are
+        the user's.
+    version : int
+        Of what stands here; another version cannot go on from it.
     """
 
-    state: State
-    reason: str
-    objective: float
-    gap: float
-    history: list
+    eta: float = 0.0
+    trained: State | None = None
+    stream: dict | None = None
+    given: tuple = ()
+    version: int = MEMORY_VERSION
 
 
 def best_of(problem, states):

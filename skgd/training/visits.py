@@ -10,7 +10,7 @@ GATHER_AHEAD_UP_TO = 4_000_000
 
 
 class Visits:
-    """The rows of each epoch with their targets and weights, as `Problem.visits`.
+    """The rows of each epoch with their targets and weights, as `Data.visits`.
 
     They are in a new random order for the first `n_epochs`, or without a generator
     as they are.
@@ -19,19 +19,19 @@ class Visits:
     which holds no lock, runs. The orders are the same as without the thread.
     """
 
-    def __init__(self, problem, generator, n_epochs):
-        self.problem = problem
+    def __init__(self, data, generator, n_epochs):
+        self.data = data
         self.generator = generator
         self.n_left = n_epochs
         self.executor = None
         self.next = None
-        self.gathers_ahead = problem.y.nbytes <= GATHER_AHEAD_UP_TO
+        self.gathers_ahead = data.y.nbytes <= GATHER_AHEAD_UP_TO
         # Memory of targets and weights, of an epoch and perhaps the next one. It is
         # kept, for new memory takes the system longer to get than to fill.
-        self.rooms = [(None, None)] * (1 + self.gathers_ahead)
+        self.buffers = [(None, None)] * (1 + self.gathers_ahead)
 
     def __enter__(self):
-        if self.generator is not None and self.problem.n_rows >= DRAW_AHEAD_FROM:
+        if self.generator is not None and self.data.n_rows >= DRAW_AHEAD_FROM:
             self.executor = ThreadPoolExecutor(1)
         return self
 
@@ -41,7 +41,7 @@ class Visits:
 
     def draw(self):
         if self.generator is None or self.n_left == 0:
-            return self.problem.visits()
+            return self.data.visits()
         order, visits = self.next.result() if self.next else (self._order(), None)
         epoch = self.n_left
         self.n_left -= 1
@@ -54,9 +54,9 @@ class Visits:
         return order, self._gather(order, epoch) if self.gathers_ahead else None
 
     def _order(self):
-        return self.generator.permutation(self.problem.n_rows)
+        return self.generator.permutation(self.data.n_rows)
 
     def _gather(self, order, epoch):
-        room = epoch % len(self.rooms)
-        rows, *self.rooms[room] = self.problem.visits(order, self.rooms[room])
-        return rows, *self.rooms[room]
+        place = epoch % len(self.buffers)
+        rows, *self.buffers[place] = self.data.visits(order, self.buffers[place])
+        return rows, *self.buffers[place]
