@@ -296,7 +296,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         batch_size = choose.rows_per_update(
             self.solver, self.batch_size, problem, automatic
         )
-        arguments = problem, state, batch_size, rng, self.get_params(deep=False)
+        arguments = problem, state, batch_size, rng, vars(self)
         if automatic:
             method, eta0 = choose.automatic_method(*arguments)
         else:

@@ -1,6 +1,6 @@
 """The training loop: epochs, and what ends them."""
 
-from dataclasses import asdict
+from math import isfinite
 from time import perf_counter
 
 import numpy as np
@@ -83,12 +83,18 @@ def train(
         for _ in range(max_iter):
             if tasks is not None:
                 tasks.begin()
-            record = _epoch(problem, state, method, visits.draw(), updates, watch)
-            record["seconds"] = perf_counter() - start
-            # These end the columns of the history.
-            record |= {name: record.pop(name) for name in ("gap", "gradient_norm")}
+            result = _epoch(problem, state, method, visits.draw(), updates, watch)
+            record = {
+                "objective": result.objective,
+                "method": result.method,
+                "eta": result.eta,
+                "n_updates": state.t - 1,
+                "seconds": perf_counter() - start,
+                "gap": result.gap,
+                "gradient_norm": result.gradient_norm,
+            }
             history.append(record)
-            sane = np.isfinite(record["objective"]) and state.within(largest)
+            sane = isfinite(result.objective) and state.within(largest)
             diverged = not (sane or method.recovers)
             if score is not None and not diverged:
                 record.update(score(state))
@@ -104,7 +110,7 @@ def train(
             if stopped or interrupt.caught:
                 reason = "callback" if stopped else "interrupted"
                 break
-            if ended := method.ending() or progress.ending(state, record["objective"]):
+            if ended := method.ending() or progress.ending(state, result.objective):
                 reason = ended
                 break
         ending = Ending(state, reason)
@@ -120,14 +126,14 @@ def train(
 
 
 def _epoch(problem, state, method, visits, updates, watch):
-    """Make an epoch. Returns its record."""
+    """Make an epoch, and record its updates."""
     first, objectives = state.t, None
     if updates is not None:
         objectives = np.empty(-(-problem.n_rows // method.batch_size))
     result = method.epoch(state, visits, objectives, watch)
     if updates is not None:
         updates.add(first, objectives)
-    return asdict(result) | {"n_updates": state.t - 1}
+    return result
 
 
 def _of_best_score(problem, progress, reason, tol):

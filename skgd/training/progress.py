@@ -1,6 +1,6 @@
 """The best state so far, and how long ago an epoch gained on it."""
 
-import numpy as np
+from math import inf, isfinite, isinf, nan
 
 
 class Progress:
@@ -13,8 +13,8 @@ class Progress:
         self.n_iter_no_change = n_iter_no_change
         self.by_score = by_score
         self.patient = tol is not None and (by_score or method.patient)
-        self.best_value = self.best_loss = np.inf
-        self.gap = np.nan  # of the best state
+        self.best_value = self.best_loss = inf
+        self.gap = nan  # of the best state
         self.epochs_without_gain = 0
         self.epochs_of_rise = 0
         self.latest = []  # objectives of the latest epochs
@@ -24,17 +24,17 @@ class Progress:
         if not (self.by_score or self.method.patient):
             return
         if self.method.begins_anew():
-            self.best_value = self.best_loss = np.inf
+            self.best_value = self.best_loss = inf
         tol = self.tol or 0.0
-        value, loss, allowed = record["objective"], np.inf, np.inf
+        value, loss, allowed = record["objective"], inf, inf
         if self.by_score:
             value, loss = -record["validation_score"], record["validation_loss"]
             allowed = tol
-        elif np.isfinite(self.best_value):
+        elif isfinite(self.best_value):
             allowed = tol * self.method.to_gain(self.best_value)
         improved = (value, loss) < (self.best_value, self.best_loss)
         # A rare class may leave the accuracy as it is for long.
-        gained = value < self.best_value - allowed or np.isinf(self.best_value)
+        gained = value < self.best_value - allowed or isinf(self.best_value)
         if self.by_score and value == self.best_value:
             gained = loss < self.best_loss - tol * abs(self.best_loss)
         if improved:
@@ -65,4 +65,4 @@ class Progress:
     def is_falling(self):
         """Whether the last epoch was below the three before it."""
         *before, last = self.latest
-        return last < min(before, default=-np.inf)
+        return last < min(before, default=-inf)
