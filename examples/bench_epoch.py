@@ -25,8 +25,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from skgd import GDClassifier, GDRegressor
-from skgd.kernels import Rows, run_epoch
-from skgd.objective.loss import SquaredError
+from skgd.kernels import Epoch, Rows
+from skgd.objective.regression import SquaredError
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 EPOCHS = 5
@@ -208,10 +208,14 @@ def kernels(scale, turns):
                     order = rng.permutation(n)
                     for by_blocks in times:
                         W, b = np.zeros((n_outputs, p)), np.zeros(n_outputs)
-                        arguments = (rows, order, Y, None, batch_size, steps, 0.0, 1e-4,
-                                     loss, W, b, True, None, None, 0)  # fmt: skip
+                        updates = Epoch(
+                            rows, loss, 0.0, 1e-4, batch_size=batch_size,
+                            n_outputs=n_outputs, fit_intercept=True,
+                            by_blocks=by_blocks,
+                        )  # fmt: skip
+                        arguments = (order, Y, None), steps, W, b
                         times[by_blocks].append(
-                            seconds(lambda a=arguments, k=by_blocks: run_epoch(*a, k))
+                            seconds(lambda e=updates, a=arguments: e.run(*a))
                         )
                 row, block = (1e3 * statistics.median(times[k]) for k in times)
                 cells.append(f"{batch_size}: {row:.0f}/{block:.0f}")

@@ -18,7 +18,7 @@ from sklearn.linear_model import (
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
-from skgd.objective.loss import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 
 SOLVERS = ("batch", "minibatch", "sgd")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

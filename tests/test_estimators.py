@@ -34,7 +34,7 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from skgd import GDClassifier, GDRegressor
-from skgd.objective.loss import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skgd.training import visits as visits_module
 from skgd.training.data import LocalData
 

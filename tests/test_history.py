@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
-from skgd.objective.loss import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skgd.training.callbacks import CallbackSupportMixin
 from skgd.training.record import UpdateRecord
 

@@ -1,4 +1,4 @@
-"""run_epoch against tests/reference.py, over every combination it is built from."""
+"""Epochs against tests/reference.py, over every combination they are built from."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 import reference
 from skgd.kernels import (
+    Epoch,
+    MetricEpoch,
     Rows,
     feature_moments,
     loss_at,
@@ -15,16 +17,10 @@ from skgd.kernels import (
     loss_totals,
     predictions_at,
     row_products,
-    run_epoch,
-    run_metric_epoch,
     second_moments,
 )
-from skgd.objective.loss import (
-    CLASSIFICATION_LOSSES,
-    REGRESSION_LOSSES,
-    Multinomial,
-    OneVsRest,
-)
+from skgd.objective.classification import Multinomial, OneVsRest
+from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 
 PARAMETERS = {"epsilon": 0.3, "quantile": 0.7}
 LOSSES = {
@@ -60,6 +56,19 @@ def stored(X, storage):
     index = np.int32 if storage == "csr32" else np.int64
     csr.indices, csr.indptr = csr.indices.astype(index), csr.indptr.astype(index)
     return csr
+
+
+def run_epoch(
+    rows, order, y, weight, batch_size, steps, l1, l2, loss, W, b, intercept=True, *,
+    by_blocks=False, **arrays,
+):  # fmt: skip
+    """One epoch; arrays as of `Epoch.run`."""
+    updates = Epoch(
+        rows, loss, l1, l2, batch_size=batch_size, n_outputs=len(b),
+        fit_intercept=intercept, by_blocks=by_blocks,
+        averaging=arrays.get("coef_sum") is not None,
+    )  # fmt: skip
+    return updates.run((order, y, weight), steps, W, b, **arrays)
 
 
 def run(
@@ -445,10 +454,14 @@ def test_metric_epoch_equals_reference(loss, penalty, storage, n_outputs):
             if storage == "dense":
                 products = row_products(rows, mean, scale)
             means = np.empty(n_updates)
-            total, weight_sum = run_metric_epoch(
-                rows, order, Y[order], s[order] if weighted else None, batch_size,
-                steps, l1, l2, function, coef, centred, intercept, mean, scale,
-                coef_sum, centred_sum, patience, every, products, by_blocks, means,
+            updates = MetricEpoch(
+                rows, function, l1, l2, mean, scale, products, batch_size=batch_size,
+                n_outputs=len(c), fit_intercept=intercept, by_blocks=by_blocks,
+            )  # fmt: skip
+            visits = order, Y[order], s[order] if weighted else None
+            total, weight_sum = updates.run(
+                visits, steps, coef, centred, coef_sum, centred_sum, patience, every,
+                means,
             )  # fmt: skip
             sizes = np.diff(np.arange(n_updates + 1) * len(order) // n_updates)
             got = coef, centred, coef_sum / weight_sum, centred_sum / weight_sum, means

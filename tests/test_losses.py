@@ -12,12 +12,9 @@ from sklearn.metrics import (
 )
 
 from skgd.kernels import loss_totals
-from skgd.objective.loss import (
-    CLASSIFICATION_LOSSES,
-    REGRESSION_LOSSES,
-    OneVsRest,
-    Outputs,
-)
+from skgd.objective.classification import OneVsRest
+from skgd.objective.loss import Outputs
+from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 
 PARAMETERS = {"epsilon": 0.3, "quantile": 0.7}
 TABLE = REGRESSION_LOSSES | CLASSIFICATION_LOSSES

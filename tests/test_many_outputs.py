@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
 from skgd.kernels import loss_totals
-from skgd.objective.loss import REGRESSION_LOSSES, Multinomial
+from skgd.objective.classification import Multinomial
+from skgd.objective.table import REGRESSION_LOSSES
 
 SOLVERS = ("batch", "minibatch", "sgd")
 STORAGES = [np.asarray, sp.csr_array]

@@ -22,7 +22,7 @@ from test_autopilot import constant_objective, objective
 
 from skgd import GDClassifier, GDRegressor
 from skgd.estimators.fitted import RECORDED_CALLS
-from skgd.objective.loss import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skgd.optim import streaming
 from skgd.training.state import MEMORY_VERSION, State
 

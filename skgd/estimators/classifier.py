@@ -21,7 +21,8 @@ from skgd.estimators.sklearn_private import (
     check_partial_fit_first_call,
     fit_context,
 )
-from skgd.objective.loss import CLASSIFICATION_LOSSES, Multinomial, OneVsRest
+from skgd.objective.classification import Multinomial, OneVsRest
+from skgd.objective.table import CLASSIFICATION_LOSSES
 
 
 def _gives_probabilities(estimator):

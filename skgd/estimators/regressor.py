@@ -10,7 +10,7 @@ from skgd.estimators.base import BaseGD
 from skgd.estimators.fitted import unchanged_on_error
 from skgd.estimators.parameters import CONSTRAINTS, check_parameters
 from skgd.estimators.sklearn_private import Interval, StrOptions, fit_context
-from skgd.objective.loss import REGRESSION_LOSSES
+from skgd.objective.table import REGRESSION_LOSSES
 
 
 class GDRegressor(RegressorMixin, BaseGD):

@@ -1,6 +1,47 @@
-"""One pass over rows in memory."""
+"""One pass over rows in memory, compiled.
 
-from skgd.kernels.epoch import (
+Design
+------
+A pass takes the rows to visit and one step size per update. Storage and dtype of X are
+known here and nowhere else: `Rows` holds pointers, and `Values` x `Index` are the only
+fused types. Everything but X is double. W has K rows and p columns. Loops over dense
+rows walk along features and want W and the averages C-ordered; loops over sparse rows
+walk along the K outputs of one feature and want them Fortran-ordered: `Rows.order` says
+which. Everything runs on the calling thread, so that sums do not depend on the number
+of threads.
+
+Textbook updates (`Epoch`) apply to every batch B
+
+    W <- shrink(max(0, 1 - eta l2) W - eta R, eta l1)
+    b <- b - eta r
+
+where R and r are means over B of the slopes times the rows. Those in a metric
+(`MetricEpoch`) are in metric.pxd, those of streams in stream.pxd.
+
+Map
+---
+==================  ==================================================================
+products.h, .pxd    products of dense rows, in tiles of sums that stay in registers
+rows                `Rows`; dot, add, prefetch: inline, in loops of all other modules
+passes              arguments of the loops, checked; prefetching ahead
+batch               the gradient of a batch; losses and gradients over all rows
+block               updates whose gradient is summed before W moves, of both kinds
+textbook, lazy      textbook updates row by row; what sparse features have missed
+metric_dense        updates in a metric, row by row: one output
+metric_sparse       updates in a metric, of features that a sparse batch holds
+epoch               `Epoch`, `MetricEpoch`: options, and which of these loops
+moments             moments and products of features
+stream              rows learnt one by one: what is shared, `run_stream`
+stream_dense, ...   and its two loops
+==================  ==================================================================
+"""
+
+from skgd.kernels.batch import loss_at, loss_gradient, loss_totals, predictions_at
+from skgd.kernels.epoch import Epoch, MetricEpoch
+from skgd.kernels.metric_dense import row_products
+from skgd.kernels.moments import feature_moments, second_moments
+from skgd.kernels.rows import Rows
+from skgd.kernels.stream import (
     AVERAGE_VALUES,
     DUE,
     FIRST_SPARSE,
@@ -12,17 +53,7 @@ from skgd.kernels.epoch import (
     PENDING,
     POWER,
     WEIGHT,
-    Rows,
-    feature_moments,
-    loss_at,
-    loss_gradient,
-    loss_totals,
-    predictions_at,
-    row_products,
-    run_epoch,
-    run_metric_epoch,
     run_stream,
-    second_moments,
     stream_result,
 )
 
@@ -38,6 +69,8 @@ __all__ = [
     "PENDING",
     "POWER",
     "WEIGHT",
+    "Epoch",
+    "MetricEpoch",
     "Rows",
     "by_blocks",
     "feature_moments",
@@ -46,8 +79,6 @@ __all__ = [
     "loss_totals",
     "predictions_at",
     "row_products",
-    "run_epoch",
-    "run_metric_epoch",
     "run_stream",
     "second_moments",
     "stream_result",

@@ -28,7 +28,8 @@ import numpy as np
 
 from skgd.kernels import predictions_at
 from skgd.objective import penalties
-from skgd.objective.loss import OneVsRest, Outputs
+from skgd.objective.classification import OneVsRest
+from skgd.objective.loss import Outputs
 from skgd.optim.descent import Descent
 from skgd.optim.l1 import Orthant, Proximal, least_norm
 from skgd.optim.quasi_newton import inner

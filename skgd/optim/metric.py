@@ -42,15 +42,15 @@ class Measured:
 class Metric:
     """The features z = (x - mean) sqrt(scale) that steps are made in.
 
-    `mean` and `scale` are (p,); `norm` is E|z|^2. `patience` is how long the steps may
-    add up before L2 follows. A point is (K, p + 1): W and, behind it, the
-    intercept of centred features.
+    `mean` and `scale` are (p,); `norm` is E|z|^2. L2 is applied once the steps since
+    the last time add up to more than `lazy_budget`. A point is (K, p + 1): W and,
+    behind it, the intercept of centred features.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     norm: float
-    patience: float
+    lazy_budget: float
 
     def coef_and_intercept(self, point):
         coef, centred = point[:, :-1], point[:, -1]
@@ -104,8 +104,8 @@ def _metric(problem, measured):
         norm = 1e300
     # L2 may be late by steps that shrink a coefficient by 2 % at most.
     strength = problem.l2 * float(scale.max(initial=0.0))
-    patience = 0.02 / strength if strength > 0.0 else np.inf
-    return Metric(mean, scale, norm or 1.0, patience)
+    lazy_budget = 0.02 / strength if strength > 0.0 else np.inf
+    return Metric(mean, scale, norm or 1.0, lazy_budget)
 
 
 def noise_share(batch_size, n_rows):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skgd.kernels import by_blocks, row_products, run_metric_epoch
+from skgd.kernels import MetricEpoch, by_blocks, row_products
 from skgd.objective import penalties
 from skgd.optim.metric import noise_share
 from skgd.training.method import EpochResult
@@ -11,42 +11,8 @@ ROWS_OF_LARGE_STEPS = 100.0  # times E|z|^2: rows after which steps begin to fal
 SHRUNK = 0.5  # or after those in which L2 alone shrinks any error by exp(-this)
 POOR = 2.0  # multiples of the constant model's objective from which an epoch is undone
 UNDONE = 10.0  # the step is divided by this if it was
-ROWS_A_THRESHOLD = 8  # rows after which L1 follows
+ROWS_PER_THRESHOLD = 8  # rows after which L1 follows
 AVERAGED_VALUES = 64  # an average is taken after 64 rows' worth of values
-
-
-class _MetricEpoch:
-    """A pass over the data in a metric."""
-
-    def __init__(self, problem, metric, batch_size):
-        self.metric = metric
-        self.batch_size = batch_size
-        X = problem.data.X
-        self.by_blocks = by_blocks(X, batch_size, problem.n_outputs)
-        self.products = None
-        if batch_size == 1 and problem.n_outputs == 1 and not X.sparse:
-            self.products = row_products(X, metric.mean, metric.scale)
-
-    def run(self, problem, state, visits, steps, average_every, losses=None):
-        """Update `state` in place. Returns the mean loss, and the average point."""
-        metric, patience = self.metric, self.metric.patience
-        if problem.l1:
-            # A threshold for each row would take longer than the row itself.
-            patience = max(0.0, (ROWS_A_THRESHOLD / self.batch_size - 1) * steps.max())
-        rows, y, weight = visits
-        centred = state.intercept + state.coef @ metric.mean
-        coef_sum = np.zeros_like(state.coef)
-        centred_sum = np.zeros_like(centred)
-        total, weight_sum = run_metric_epoch(
-            problem.data.X, rows, y, weight, self.batch_size, steps, problem.l1,
-            problem.l2, problem.loss, state.coef, centred, problem.fit_intercept,
-            metric.mean, metric.scale, coef_sum, centred_sum, patience, average_every,
-            self.products, self.by_blocks, losses,
-        )  # fmt: skip
-        state.intercept[:] = centred - state.coef @ metric.mean
-        state.t += len(steps)
-        average = np.column_stack([coef_sum, centred_sum]) / weight_sum
-        return total / problem.n_rows, average
 
 
 class Stochastic:
@@ -74,7 +40,7 @@ class Stochastic:
         self.problem, self.name = problem, name
         self.metric = metric
         self.measured = measured
-        self.metric_epoch = _MetricEpoch(problem, metric, batch_size)
+        self.updates = self.updates_in(metric, batch_size)
         self.batch_size = batch_size
         self.factor = 1.0
         self.rows_seen = 0
@@ -102,10 +68,7 @@ class Stochastic:
         start = state.copy()
         n_updates = -(-problem.n_rows // self.batch_size)
         steps = self.steps(problem.n_rows, n_updates)
-        loss, average = self.metric_epoch.run(
-            problem, state, visits, steps, self.average_every(problem, n_updates),
-            objectives,
-        )  # fmt: skip
+        loss, average = self.run(state, visits, steps, objectives)
         self.rows_seen += problem.n_rows
         penalty = penalties.value(start.coef, problem.l1, problem.l2)
         objective = loss + penalty
@@ -118,6 +81,39 @@ class Stochastic:
             self.factor /= UNDONE
             state.coef[:], state.intercept[:] = start.coef, start.intercept
         return EpochResult(objective, self.name, float(steps[-1]))
+
+    def updates_in(self, metric, batch_size):
+        """The compiled updates, in the metric."""
+        problem, X, products = self.problem, self.problem.data.X, None
+        if batch_size == problem.n_outputs == 1 and not X.sparse:
+            products = row_products(X, metric.mean, metric.scale)
+        return MetricEpoch(
+            X, problem.loss, problem.l1, problem.l2, metric.mean, metric.scale,
+            products,
+            batch_size=batch_size,
+            n_outputs=problem.n_outputs,
+            fit_intercept=problem.fit_intercept,
+            by_blocks=by_blocks(X, batch_size, problem.n_outputs),
+        )  # fmt: skip
+
+    def run(self, state, visits, steps, losses):
+        """Update `state` in place. Returns the mean loss, and the average point."""
+        metric, lazy_budget = self.metric, self.metric.lazy_budget
+        if self.problem.l1:
+            # A threshold for each row would take longer than the row itself.
+            rows = ROWS_PER_THRESHOLD / self.batch_size
+            lazy_budget = max(0.0, (rows - 1) * steps.max())
+        centred = state.intercept + state.coef @ metric.mean
+        coef_sum = np.zeros_like(state.coef)
+        centred_sum = np.zeros_like(centred)
+        total, weight_sum = self.updates.run(
+            visits, steps, state.coef, centred, coef_sum, centred_sum, lazy_budget,
+            self.average_every(len(steps)), losses,
+        )  # fmt: skip
+        state.intercept[:] = centred - state.coef @ metric.mean
+        state.t += len(steps)
+        average = np.column_stack([coef_sum, centred_sum]) / weight_sum
+        return total / len(visits[0]), average
 
     def steps(self, n_rows, n_updates):
         """Step sizes of the next epoch, of n_rows rows and n_updates updates."""
@@ -133,8 +129,8 @@ class Stochastic:
         first = np.arange(parts + 1) * n_updates // parts
         return np.repeat(steps, np.diff(first))
 
-    def average_every(self, problem, n_updates):
-        X = problem.data.X
+    def average_every(self, n_updates):
+        X = self.problem.data.X
         every = int(AVERAGED_VALUES * X.n_features / max(X.mean_stored, 1.0))
         # Eight of an epoch's iterates are averaged in any case.
         return max(1, min(every // self.batch_size, n_updates // 8))

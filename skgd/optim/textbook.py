@@ -7,7 +7,7 @@ per update and, for "batch", that their order does not matter.
 import numpy as np
 from sklearn.utils import gen_batches
 
-from skgd.kernels import by_blocks, run_epoch
+from skgd.kernels import Epoch, by_blocks
 from skgd.objective import penalties
 from skgd.optim import schedules
 from skgd.training.method import EpochResult
@@ -37,6 +37,14 @@ class Textbook:
         self.problem = problem
         self.name = name
         self.batch_size = batch_size
+        self.updates = Epoch(
+            problem.data.X, problem.loss, problem.l1, problem.l2,
+            batch_size=batch_size,
+            n_outputs=problem.n_outputs,
+            fit_intercept=problem.fit_intercept,
+            by_blocks=by_blocks(problem.data.X, batch_size, problem.n_outputs),
+            averaging=state.average > 0,
+        )  # fmt: skip
         self.schedule = schedule
         self.adaptive = adaptive
         self.smallest_step = state.eta * SMALLEST_STEP
@@ -78,18 +86,41 @@ class Textbook:
         return result
 
     def run(self, state, visits, losses, watch):
-        arguments = self.problem, state, self.batch_size, self.schedule
+        """The mean loss, each before the update it is part of, and the last step."""
         if watch is None:
-            return epoch(*arguments, visits, losses)
+            return self.update(state, visits, losses)
         total, n_rows = 0.0, len(visits[0])
         for update, batch in enumerate(gen_batches(n_rows, self.batch_size)):
             if update:
                 watch(state)
-            room = None if losses is None else losses[update : update + 1]
+            loss_of_batch = None if losses is None else losses[update : update + 1]
             part = [None if array is None else array[batch] for array in visits]
-            loss, eta = epoch(*arguments, part, room)
+            loss, eta = self.update(state, part, loss_of_batch)
             total += loss * len(part[0])
         return total / n_rows, eta
+
+    def update(self, state, visits, losses):
+        """Make the updates of these visits."""
+        n_rows = len(visits[0])
+        n_updates = -(-n_rows // self.batch_size)
+        steps = schedules.steps(self.schedule, state.t, n_updates, state.eta)
+        average_from, n_averaged = 0, 0
+        if state.average:
+            # Update t is averaged from t = state.average on.
+            average_from = max(0, state.average - state.t)
+            n_averaged = max(0, state.t + n_updates - state.average)
+            n_before = max(0, state.t - state.average)
+            state.average_coef *= n_before
+            state.average_intercept *= n_before
+        total = self.updates.run(
+            visits, steps, state.coef, state.intercept, state.average_coef,
+            state.average_intercept, average_from, losses,
+        )  # fmt: skip
+        if n_averaged:
+            state.average_coef /= n_averaged
+            state.average_intercept /= n_averaged
+        state.t += n_updates
+        return total / n_rows, float(steps[-1])
 
     def norm_of_move(self, before, state, eta):
         """Norm of the gradient mapping: the move of an update divided by its step."""
@@ -137,67 +168,3 @@ class Textbook:
             ending.state, ending.objective = best_of(problem, states)
             ending.reason = "diverged"
         return ending
-
-
-def epoch(problem, state, batch_size, schedule, visits, losses=None):
-    """Make one pass over the data; update `state` in place.
-
-    Parameters
-    ----------
-    problem : Problem
-    state : State
-    batch_size : int
-        Rows an update.
-    schedule : callable
-        schedule(t, eta0) -> step sizes.
-    visits : tuple of ndarray
-        Rows of X to visit, their targets and weights, as `Data.visits`.
-    losses : ndarray of shape (n_updates,) or None
-        Filled with the mean loss of each batch.
-
-    Returns
-    -------
-    loss : float
-        Mean over rows of weight times loss, each before the update it is part of.
-    eta : float
-        The last step size.
-    """
-    rows, y, weight = visits
-    n_rows = len(rows)
-    n_updates = -(-n_rows // batch_size)
-    steps = schedules.steps(schedule, state.t, n_updates, state.eta)
-
-    average_from, n_averaged = 0, 0
-    if state.average:
-        # Update t is averaged from t = state.average on.
-        average_from = max(0, state.average - state.t)
-        n_averaged = max(0, state.t + n_updates - state.average)
-        n_before = max(0, state.t - state.average)
-        state.average_coef *= n_before
-        state.average_intercept *= n_before
-
-    total = run_epoch(
-        problem.data.X,
-        rows,
-        y,
-        weight,
-        batch_size,
-        steps,
-        problem.l1,
-        problem.l2,
-        problem.loss,
-        state.coef,
-        state.intercept,
-        problem.fit_intercept,
-        state.average_coef,
-        state.average_intercept,
-        average_from,
-        by_blocks(problem.data.X, batch_size, problem.n_outputs),
-        losses,
-    )
-
-    if n_averaged:
-        state.average_coef /= n_averaged
-        state.average_intercept /= n_averaged
-    state.t += n_updates
-    return total / n_rows, float(steps[-1])

@@ -1,0 +1,9 @@
+from skgd.kernels.metric cimport Metric
+from skgd.kernels.passes cimport Buffers, Pass
+from skgd.kernels.rows cimport Rows
+from skgd.objective.loss cimport Loss
+
+
+cdef double block_epoch(
+    Rows X, Loss loss, Pass* p, Metric* metric, Buffers* buffers
+) noexcept nogil
