@@ -3,15 +3,13 @@
 import warnings
 
 import numpy as np
-from scipy.special import expit, log_softmax
+from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score
-from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import compute_class_weight
-from sklearn.utils.extmath import softmax
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_non_negative
+from sklearn.utils.validation import check_is_fitted
 
+from skgd.estimators import labels
 from skgd.estimators.base import BaseGD
 from skgd.estimators.fitted import unchanged_on_error
 from skgd.estimators.parameters import CONSTRAINTS, check_parameters
@@ -25,162 +23,106 @@ from skgd.objective.classification import Multinomial, OneVsRest
 from skgd.objective.table import CLASSIFICATION_LOSSES
 
 
-def _gives_probabilities(estimator):
-    if estimator.loss in ("log_loss", "modified_huber"):
-        return True
-    raise AttributeError(
-        f"probability estimates are not available for loss={estimator.loss!r}"
-    )
-
-
 class GDClassifier(LinearClassifierMixin, BaseGD):
     """Linear classification by batch, mini-batch or stochastic gradient descent.
 
-    Minimises, over coefficients w and intercept b,
-
-        (1/n) sum_i s_i loss(y_i, w.x_i + b) + alpha [(1 - r)/2 |w|_2^2 + r |w|_1]
-
-    with labels y_i of -1 and +1, weights s_i of mean 1 and r the `l1_ratio`; the
-    updates are those of :class:`GDRegressor`. With K > 2 classes, W has a row for each
-    class. The loss 'log_loss' is multinomial then, log(sum_k exp(z_k)) - z_y with
-    z = W x + b (softmax regression); with the others, there are K problems, each class
-    against the rest. All rows of W share each pass over the data.
+    Minimises the mean loss of linear predictions and a penalty, by the updates of
+    :class:`GDRegressor`, with labels y of -1 and +1. With K > 2 classes, W has a row
+    for each: 'log_loss' is multinomial then (softmax regression); other losses give K
+    problems, each class against the rest. All of them share each pass over the data.
 
     Parameters
     ----------
     loss : {'log_loss', 'hinge', 'squared_hinge', 'modified_huber', 'perceptron', \
             'squared_error', 'huber', 'epsilon_insensitive', \
             'squared_epsilon_insensitive'}, default='log_loss'
-        With m = y z the margin of the linear prediction z:
-
-        - 'log_loss': log(1 + exp(-m)), logistic regression; multinomial with more
-          than two classes.
-        - 'hinge': max(0, 1 - m), a linear support vector machine.
-        - 'squared_hinge': max(0, 1 - m)^2.
-        - 'modified_huber': max(0, 1 - m)^2 for m >= -1, else -4 m ([1]_).
-        - 'perceptron': max(0, -m).
-        - the others: regression on the labels -1 and +1. See :class:`GDRegressor`.
-
+        The loss: see Notes. 'log_loss' is logistic regression, 'hinge' a linear support
+        vector machine. The last four are regressions on the labels -1 and +1.
     solver : {'minibatch', 'sgd', 'batch'}, default='minibatch'
-        Rows an update: `batch_size` of them, one ('sgd'), or all ('batch').
-
+        Rows per update: `batch_size` of them, one ('sgd'), or all ('batch').
     batch_size : int or 'auto', default='auto'
-        Rows an update of solver 'minibatch'. 'auto' is 32 or, with eta0='auto' and
-        1000 sparse rows or more, 1. The last batch of an epoch may be smaller; with
-        eta0='auto', batches differ by one row at most. More than there are rows means
-        all of them.
-
+        Rows per update of solver 'minibatch'. 'auto' is 32, or 1 with eta0='auto' and
+        1000 sparse rows or more. The last batch of an epoch may be smaller; with
+        eta0='auto', batches differ by one row at most.
     penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
         The penalty. 'l2' has l1_ratio 0, 'l1' has l1_ratio 1.
-
     alpha : float, default=0.0001
         Strength of the penalty.
-
     l1_ratio : float or None, default=0.15
         Share of L1 in the 'elasticnet' penalty, in [0, 1]; other penalties ignore it.
-
     fit_intercept : bool, default=True
         Whether to learn an intercept.
-
     max_iter : int, default=1000
         Largest number of epochs, passes over the training data.
-
     tol : float or None, default=1e-4
-        Training ends once an estimate of (F - F*) / (F_const - F*) is at most `tol`, F*
-        the least objective and F_const that of the best constant model. With a number
-        for `eta0`, another `learning_rate` or finish=False, it ends after
-        `n_iter_no_change` epochs none of which lowered the best objective by more than
-        the fraction `tol` of what was gained; with early stopping, also once the score
-        has not risen by more than `tol` for as long. None: training ends at `max_iter`,
-        or where no step lowers the objective any more.
-
+        Training ends once `gap_`, an estimate of (F - F*) / (F_const - F*), is at most
+        `tol`: F* is the least objective, F_const that of the best constant model. With
+        textbook steps or finish=False, it ends after `n_iter_no_change` epochs that
+        gained less than the fraction `tol` of what was gained before; with early
+        stopping, also after as many whose score rose by less than `tol`. None: it ends
+        at `max_iter`, or where no step lowers the objective any more.
     shuffle : bool, default=True
-        Whether to visit the rows in a new random order each epoch. Solver 'batch'
+        Whether to visit the rows in a new random order in each epoch. Solver 'batch'
         does not depend on their order.
-
     verbose : int, default=0
-        1 prints a line an epoch.
-
+        1 prints a line per epoch.
     epsilon : float, default=0.1
         Width of the losses 'huber', 'epsilon_insensitive' and
         'squared_epsilon_insensitive'.
-
     random_state : int, RandomState instance or None, default=None
         Decides the order of rows and the validation split. An int gives the same
         coefficients each time, bit for bit.
-
     learning_rate : {'auto', 'constant', 'invscaling', 'optimal', 'adaptive'} or \
             callable, default='auto'
-        The step size eta of update t = 1, 2, ...:
-
-        - 'constant': eta0.
-        - 'invscaling': eta0 / t^power_t.
-        - 'optimal': 1 / (alpha (t0 + t - 1)), with t0 = alpha^(-3/4). Takes no eta0.
-        - 'adaptive': eta0, and where training would end, a fifth of it; training
-          ends once it is below eta0 / 10,000.
-        - a callable: learning_rate(t, eta0), for an array t, returns an array of eta.
-        - 'auto': 'adaptive'; with eta0='auto', see there.
-
+        The schedule of step sizes: see Notes of
+        :class:`GDRegressor`. A callable is called as
+        learning_rate(t, eta0), with an array t of numbers of updates, the first being
+        1, and returns their step sizes. 'auto' is 'adaptive' if `eta0` is a number.
     eta0 : float or 'auto', default='auto'
-        The initial step size. A number is textbook gradient descent, with no more to
-        it than the formulas of :class:`GDRegressor`. With 'auto' and
+        The first step size. A number is textbook gradient descent. With 'auto' and
         learning_rate='auto', a fit is two epochs of `solver`, with steps chosen from
-        the data ([2]_, proposition 3.8, [3]_), then a quasi-Newton method on all rows
-        ([4]_), one pass per epoch; solver='batch' is that method from the start.
-        Features need no scaling. With 'auto' and another learning_rate, the schedule
-        starts from 1 / (2 L), with L the expected smoothness of the objective.
-
+        the data, then a quasi-Newton method on all rows, one pass per epoch;
+        solver='batch' is that method from the start. Features need no scaling. With
+        'auto' and another `learning_rate`, the schedule starts from 1 / (2 L), with L
+        the expected smoothness of the objective ([2]_, proposition 3.8).
     power_t : float, default=0.5
         Exponent of 'invscaling'.
-
     early_stopping : bool, default=False
         Whether to stop by the score on validation data, and keep the coefficients with
         the best one; of equal scores, those with the least validation loss. The data
         are a random part of X with the same share of each class, or `X_val` and
         `y_val` of `fit`.
-
     scoring : str, callable or None, default=None
         The score of early stopping: None for accuracy, 'loss' for the mean validation
         loss with its sign changed, or a scorer of scikit-learn, by name or as a
         callable scorer(estimator, X, y), which is also given sample_weight if rows have
         weights.
-
     validation_fraction : float, default=0.1
         Part of X set aside for early stopping.
-
     n_iter_no_change : int, default=5
-        Epochs without improvement before training ends; see `tol`. Of no effect in a
-        default fit, which does not end by patience.
-
+        Epochs without improvement before training ends; see `tol`. A default fit, which
+        ends by `gap_`, ignores it.
     class_weight : dict, 'balanced' or None, default=None
         Weights {label: weight} by which the sample weights of each class are
-        multiplied. 'balanced' gives all classes the same total weight. With more
-        than two classes, the weight of a row is that of its class in each of the K
-        problems, unlike in `SGDClassifier`.
-
+        multiplied. 'balanced' gives all classes the same total weight. Each row's class
+        weight applies to all K one-vs-rest problems, unlike in `SGDClassifier`.
     warm_start : bool, default=False
         Whether `fit` starts from the present coefficients.
-
     average : bool or int, default=False
         True: `coef_` is the mean of the iterates after each update; an int: of those
-        from update number `average` on, once there are any. With eta0='auto' and
-        learning_rate='auto', stochastic epochs are averaged in any case.
-
+        from update number `average` on, and before it the last iterate. With
+        eta0='auto' and learning_rate='auto', stochastic epochs are always averaged.
     finish : bool, default=True
-        Whether all rows take over after two epochs of `solver`. False runs epochs of
-        `solver` to the end, with steps chosen from the data. Only of interest with
-        eta0='auto' and learning_rate='auto'.
-
+        Whether all rows take over after two epochs of `solver`; if not, epochs of
+        `solver` go on to the end. Textbook steps ignore it.
     half_life : float or None, default=None
         Of `partial_fit` with eta0='auto': the number of rows, at least 1, after which
         a row counts half. A model follows a change within a few half-lives; the
         shorter, the noisier it is. None: all rows count alike, however long ago.
-
     record : {'epoch', 'update'}, default='epoch'
-        'update' also keeps the objective of the batch of each update, in
-        `update_history_`: 16 bytes an update, of at most 1,000,000. If there are more,
-        those whose number is a multiple of 2 are kept, or of 4, and so on. The model
-        is the same, bit for bit.
+        'update' also keeps the objective of each update's batch, in `update_history_`:
+        16 bytes per update, of at most 1,000,000. If there are more, those whose number
+        is a multiple of 2 are kept, or of 4, and so on. The model is the same.
 
     Attributes
     ----------
@@ -190,59 +132,34 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         Intercepts.
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
-    n_iter_ : int
-        Epochs of the last call of `fit`.
-    t_ : int
-        Number of updates plus 1.
-    eta0_ : float
-        The initial step size; with eta0='auto' and learning_rate='auto', of
-        standardised features.
-    objective_ : float
-        The objective at `coef_` and `intercept_`, over the training rows.
-    gap_ : float
-        The estimate that `tol` bounds, at these: the largest one of several outputs;
-        of loss 'cauchy', relative to a local optimum. NaN with a number for `eta0` and
-        elsewhere where nothing estimates it.
-    stop_reason_ : {'converged', 'max_iter', 'stalled', 'diverged', 'no_progress', \
-            'early_stopping', 'callback', 'interrupted'}
-        Why training ended. 'converged': `gap_` is at most `tol`; 'stalled': it is not,
-        but no step lowers the objective any more; 'no_progress' and 'early_stopping':
-        after `n_iter_no_change` epochs without gain, of the objective and of the score;
-        'diverged': above the start, or well above the best epoch, whose coefficients
-        are kept; 'callback': a callback (`set_callbacks`, with scikit-learn 1.9 and
-        newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
-        Ctrl-C is a KeyboardInterrupt.)
-    batch_size_ : int
-        Rows per update; 1 after `partial_fit` with eta0='auto'.
+    n_iter_, t_, batch_size_, n_features_in_ : int
+        Epochs of the last `fit`; number of updates plus 1; rows per update; features.
+    eta0_, objective_, gap_ : float
+        The first step size; the objective at `coef_` and `intercept_`, and the estimate
+        that `tol` bounds there, of the worst class. As of :class:`GDRegressor`.
+    stop_reason_ : str
+        Why training ended, as of :class:`GDRegressor`: 'converged' only if `gap_` is at
+        most `tol`.
     loss_curve_ : list of float
-        The objective of each epoch, summed over the K problems of one-vs-rest: a mean
-        over its batches, each evaluated before its update; for solver 'batch', the
-        objective before the epoch; of the epochs of the quasi-Newton method, that of
-        the model after it.
-    history_ : dict of list
-        What happened, an entry per epoch: 'objective', as `loss_curve_`; 'method', a
-        solver or 'quasi-newton'; 'eta', its last step size; 'n_updates' and 'seconds',
-        both since the start; 'gap', as `gap_`; 'gradient_norm', of the objective in
-        coefficients and intercept, where it is known (with L1, of the gradient mapping
-        or the subgradient of least norm); with early stopping, 'validation_score' and
-        'validation_loss', the mean loss without penalty. What an epoch does not tell is
-        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends an
-        entry per call, of method 'stream' with eta0='auto'; see there.
-    update_history_ : dict of ndarray
-        With record='update', 'update', the numbers of updates, from 1, and 'objective',
-        that of their batches before the update. (The penalty is taken to move linearly
-        from the first to the last update of an epoch.)
-    n_features_in_ : int
-        Number of features.
+        The objective of each epoch, summed over the K problems of one-vs-rest.
+    history_, update_history_ : dict
+        What happened, per epoch and per update, as of :class:`GDRegressor`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X had names that are all strings.
 
     See Also
     --------
-    GDRegressor : Regression by gradient descent.
+    GDRegressor : Regression by gradient descent, with all formulas and references.
     sklearn.linear_model.SGDClassifier : Stochastic gradient descent only. With the
         same parameters, no shuffling and a dense X, solver 'sgd' gives its
         coefficients.
+
+    Notes
+    -----
+    With m = y z the margin of the linear prediction z, the losses are: 'log_loss',
+    log(1 + exp(-m)), or log(sum_k exp(z_k)) - z_y for more than two classes; 'hinge',
+    max(0, 1 - m); 'squared_hinge', its square; 'modified_huber', max(0, 1 - m)^2 for
+    m >= -1, else -4 m [1]_; 'perceptron', max(0, -m).
 
     References
     ----------
@@ -250,14 +167,6 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
        gradient descent algorithms", ICML 2004.
     .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
        P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
-    .. [3] H. Asi and J. C. Duchi, "Stochastic (approximate) proximal point methods:
-       convergence, optimality, and adaptivity", SIAM Journal on Optimization 29(3),
-       2019, section 2.
-    .. [4] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale
-       optimization", Mathematical Programming 45, 1989. Losses with kinks by the
-       method of multipliers: R. T. Rockafellar, "Augmented Lagrangians and
-       applications of the proximal point algorithm in convex programming", Mathematics
-       of Operations Research 1(2), 1976.
 
     Examples
     --------
@@ -359,34 +268,14 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
                 f"{len(self.classes_)} class"
             )
 
-    def _indices(self, y):
-        """Where the labels are in `classes_`; an error if one is not among them."""
-        known, last = np.asarray(self.classes_), len(self.classes_) - 1
-        if y.dtype.kind in "biuf" and known.dtype.kind in "biuf":
-            # LabelEncoder takes as long as a call of partial_fit in all.
-            index = np.minimum(np.searchsorted(known, y), last)
-            if np.array_equal(known[index], y):
-                return index
-        encoder = LabelEncoder()
-        encoder.classes_ = known
-        return encoder.transform(y)
-
     def _encode(self, y):
-        index = self._indices(y)
+        index = labels.indices(y, self.classes_)
         return (2.0 * index - 1.0 if self._n_outputs == 1 else index)[:, None]
 
     def _class_weights(self, y, sample_weight, balance):
         if self.class_weight is None:
             return None
-        index = self._indices(y)
-        if self.class_weight == "balanced":
-            # By weight, not by number, so that a weight of 2 is a row given twice.
-            total = np.bincount(index, sample_weight, minlength=len(self.classes_))
-            with np.errstate(divide="ignore"):
-                return (total.sum() / (len(self.classes_) * total))[index]
-        weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        check_non_negative(weight, "`class_weight`")
-        return weight[index]
+        return labels.class_weights(self.class_weight, self.classes_, y, sample_weight)
 
     def _predictions(self, z):
         if self._n_outputs == 1:
@@ -477,7 +366,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         z, _ = self._linear_predictions(X)
         return z.ravel() if z.ndim > 1 and z.shape[1] == 1 else z
 
-    @available_if(_gives_probabilities)
+    @available_if(labels.gives_probabilities)
     def predict_proba(self, X):
         """Probabilities of the classes, of losses 'log_loss' and 'modified_huber'.
 
@@ -496,21 +385,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         p : ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        check_is_fitted(self)
-        z = self.decision_function(X)
-        if self.loss == "log_loss" and z.ndim == 1:
-            p = expit(z)
-        elif self.loss == "log_loss":
-            return softmax(z, copy=False)
-        else:
-            p = (np.clip(z, -1.0, 1.0) + 1.0) / 2.0
-        if p.ndim == 1:
-            return np.column_stack([1.0 - p, p])
-        # All classes may be ruled out; then all are as likely as each other.
-        p[p.sum(axis=1) == 0] = 1.0
-        return p / p.sum(axis=1, keepdims=True)
+        return labels.probabilities(self.loss, self.decision_function(X))
 
-    @available_if(_gives_probabilities)
+    @available_if(labels.gives_probabilities)
     def predict_log_proba(self, X):
         """Logarithms of the probabilities of the classes.
 

@@ -16,157 +16,99 @@ from skgd.objective.table import REGRESSION_LOSSES
 class GDRegressor(RegressorMixin, BaseGD):
     """Linear regression by batch, mini-batch or stochastic gradient descent.
 
-    Minimises, over coefficients w and intercept b,
-
-        (1/n) sum_i s_i loss(y_i, w.x_i + b) + alpha [(1 - r)/2 |w|_2^2 + r |w|_1]
-
-    with sample weights s_i of mean 1 and r the `l1_ratio`. The intercept is not
-    penalised. With K targets, it minimises the sum of K such objectives, in one pass
-    over the data for all; given the step sizes, the result is that of K separate fits.
-    An update with step size eta on a batch B of rows takes w to
-
-        shrink(max(0, 1 - eta alpha (1 - r)) w - eta g, eta alpha r)
-
-    where g is the mean over B of s_i loss'(y_i, w.x_i + b) x_i and shrink(w, c) moves
-    each coefficient by c towards zero, and not beyond it (proximal gradient descent,
-    [1]_). As g is a mean, a step size means the same for all batch sizes.
+    Minimises the mean loss of linear predictions z = w.x + b and a penalty on w, by
+    updates each of which takes `batch_size` rows: see Notes for the formulas. Several
+    targets are learnt in one pass over the data, as by separate fits.
 
     Parameters
     ----------
     loss : {'squared_error', 'huber', 'absolute_error', 'quantile', \
             'epsilon_insensitive', 'squared_epsilon_insensitive', 'poisson', \
             'cauchy'}, default='squared_error'
-        With r = y - z the residual of the linear prediction z:
-
-        - 'squared_error': r^2 / 2.
-        - 'huber': r^2 / 2 for |r| <= epsilon, else epsilon (|r| - epsilon / 2). Its
-          slopes, and those of the next three, do not grow with the units of y while the
-          penalty does: with y in dollars, scale y or decrease `alpha`.
-        - 'absolute_error': |r|.
-        - 'quantile': the pinball loss, q r for r > 0 and (q - 1) r below, with q the
-          `quantile`.
-        - 'epsilon_insensitive': max(0, |r| - epsilon).
-        - 'squared_epsilon_insensitive': max(0, |r| - epsilon)^2.
-        - 'poisson': half the Poisson deviance with a log link. y must not be
-          negative; `predict` returns exp(z).
-        - 'cauchy': epsilon^2 / 2 log(1 + (r / epsilon)^2), which is not convex and
-          hardly notices outliers.
-
+        The loss. With 'poisson', y must not be negative and `predict` returns exp(z).
+        The slopes of 'huber', 'absolute_error', 'quantile' and 'epsilon_insensitive' do
+        not grow with the units of y while the penalty does: with y in dollars, scale y
+        or decrease `alpha`. 'cauchy' is not convex, and hardly notices outliers.
     solver : {'minibatch', 'sgd', 'batch'}, default='minibatch'
-        Rows an update: `batch_size` of them, one ('sgd'), or all ('batch').
-
+        Rows per update: `batch_size` of them, one ('sgd'), or all ('batch').
     batch_size : int or 'auto', default='auto'
-        Rows an update of solver 'minibatch'. 'auto' is 32 or, with eta0='auto' and
-        1000 sparse rows or more, 1. The last batch of an epoch may be smaller; with
-        eta0='auto', batches differ by one row at most. More than there are rows means
-        all of them.
-
+        Rows per update of solver 'minibatch'. 'auto' is 32, or 1 with eta0='auto' and
+        1000 sparse rows or more. The last batch of an epoch may be smaller; with
+        eta0='auto', batches differ by one row at most.
     penalty : {'l2', 'l1', 'elasticnet', None}, default='l2'
         The penalty. 'l2' has l1_ratio 0, 'l1' has l1_ratio 1.
-
     alpha : float, default=0.0001
         Strength of the penalty.
-
     l1_ratio : float or None, default=0.15
         Share of L1 in the 'elasticnet' penalty, in [0, 1]; other penalties ignore it.
-
     fit_intercept : bool, default=True
         Whether to learn an intercept.
-
     max_iter : int, default=1000
         Largest number of epochs, passes over the training data.
-
     tol : float or None, default=1e-4
-        Training ends once an estimate of (F - F*) / (F_const - F*) is at most `tol`, F*
-        the least objective and F_const that of the best constant model. With a number
-        for `eta0`, another `learning_rate` or finish=False, it ends after
-        `n_iter_no_change` epochs none of which lowered the best objective by more than
-        the fraction `tol` of what was gained; with early stopping, also once the score
-        has not risen by more than `tol` for as long. None: training ends at `max_iter`,
-        or where no step lowers the objective any more.
-
+        Training ends once `gap_`, an estimate of (F - F*) / (F_const - F*), is at most
+        `tol`: F* is the least objective, F_const that of the best constant model. With
+        textbook steps or finish=False, it ends after `n_iter_no_change` epochs that
+        gained less than the fraction `tol` of what was gained before; with early
+        stopping, also after as many whose score rose by less than `tol`. None: it ends
+        at `max_iter`, or where no step lowers the objective any more.
     shuffle : bool, default=True
-        Whether to visit the rows in a new random order each epoch. Solver 'batch'
+        Whether to visit the rows in a new random order in each epoch. Solver 'batch'
         does not depend on their order.
-
     verbose : int, default=0
-        1 prints a line an epoch.
-
+        1 prints a line per epoch.
     epsilon : float, default=0.1
         Width of the losses 'huber', 'epsilon_insensitive',
         'squared_epsilon_insensitive' and 'cauchy', in units of y.
-
     quantile : float, default=0.5
         The quantile that loss 'quantile' estimates, in (0, 1).
-
     random_state : int, RandomState instance or None, default=None
         Decides the order of rows and the validation split. An int gives the same
         coefficients each time, bit for bit.
-
     learning_rate : {'auto', 'constant', 'invscaling', 'optimal', 'adaptive'} or \
             callable, default='auto'
-        The step size eta of update t = 1, 2, ...:
-
-        - 'constant': eta0.
-        - 'invscaling': eta0 / t^power_t.
-        - 'optimal': 1 / (alpha (t0 + t - 1)), with t0 = alpha^(-3/4). Takes no eta0.
-        - 'adaptive': eta0, and where training would end, a fifth of it; training
-          ends once it is below eta0 / 10,000.
-        - a callable: learning_rate(t, eta0), for an array t, returns an array of eta.
-        - 'auto': 'adaptive'; with eta0='auto', see there.
-
+        The schedule of step sizes: see Notes. A callable is called as
+        learning_rate(t, eta0), with an array t of numbers of updates, the first being
+        1, and returns their step sizes. 'auto' is 'adaptive' if `eta0` is a number.
     eta0 : float or 'auto', default='auto'
-        The initial step size. A number is textbook gradient descent, with no more to
-        it than the formulas here. With 'auto' and learning_rate='auto', a fit is two
-        epochs of `solver`, with steps chosen from the data ([2]_, proposition 3.8,
-        [3]_), then a quasi-Newton method on all rows ([4]_), one pass per epoch;
+        The first step size. A number is textbook gradient descent. With 'auto' and
+        learning_rate='auto', a fit is two epochs of `solver`, with steps chosen from
+        the data, then a quasi-Newton method on all rows, one pass per epoch;
         solver='batch' is that method from the start. Features need no scaling. With
-        'auto' and another learning_rate, the schedule starts from 1 / (2 L), with L
-        the expected smoothness of the objective.
-
+        'auto' and another `learning_rate`, the schedule starts from 1 / (2 L), with L
+        the expected smoothness of the objective ([2]_, proposition 3.8).
     power_t : float, default=0.25
         Exponent of 'invscaling'.
-
     early_stopping : bool, default=False
         Whether to stop by the score on validation data, and keep the coefficients with
         the best one; of equal scores, those with the least validation loss. The data
         are a random part of X, or `X_val` and `y_val` of `fit`.
-
     scoring : str, callable or None, default=None
         The score of early stopping: None for R^2, 'loss' for the mean validation loss
         with its sign changed, or a scorer of scikit-learn, by name or as a callable
         scorer(estimator, X, y), which is also given sample_weight if rows have weights.
-
     validation_fraction : float, default=0.1
         Part of X set aside for early stopping.
-
     n_iter_no_change : int, default=5
-        Epochs without improvement before training ends; see `tol`. Of no effect in a
-        default fit, which does not end by patience.
-
+        Epochs without improvement before training ends; see `tol`. A default fit, which
+        ends by `gap_`, ignores it.
     warm_start : bool, default=False
         Whether `fit` starts from the present coefficients.
-
     average : bool or int, default=False
         True: `coef_` is the mean of the iterates after each update; an int: of those
-        from update number `average` on, once there are any. With eta0='auto' and
-        learning_rate='auto', stochastic epochs are averaged in any case.
-
+        from update number `average` on, and before it the last iterate. With
+        eta0='auto' and learning_rate='auto', stochastic epochs are always averaged.
     finish : bool, default=True
-        Whether all rows take over after two epochs of `solver`. False runs epochs of
-        `solver` to the end, with steps chosen from the data. Only of interest with
-        eta0='auto' and learning_rate='auto'.
-
+        Whether all rows take over after two epochs of `solver`; if not, epochs of
+        `solver` go on to the end. Textbook steps ignore it.
     half_life : float or None, default=None
         Of `partial_fit` with eta0='auto': the number of rows, at least 1, after which
         a row counts half. A model follows a change within a few half-lives; the
         shorter, the noisier it is. None: all rows count alike, however long ago.
-
     record : {'epoch', 'update'}, default='epoch'
-        'update' also keeps the objective of the batch of each update, in
-        `update_history_`: 16 bytes an update, of at most 1,000,000. If there are more,
-        those whose number is a multiple of 2 are kept, or of 4, and so on. The model
-        is the same, bit for bit.
+        'update' also keeps the objective of each update's batch, in `update_history_`:
+        16 bytes per update, of at most 1,000,000. If there are more, those whose number
+        is a multiple of 2 are kept, or of 4, and so on. The model is the same.
 
     Attributes
     ----------
@@ -181,42 +123,39 @@ class GDRegressor(RegressorMixin, BaseGD):
     t_ : int
         Number of updates plus 1.
     eta0_ : float
-        The initial step size; with eta0='auto' and learning_rate='auto', of
-        standardised features.
+        The first step size; with eta0='auto' and learning_rate='auto', of standardised
+        features.
     objective_ : float
         The objective at `coef_` and `intercept_`, over the training rows.
     gap_ : float
         The estimate that `tol` bounds, at these: the largest one of several outputs;
-        of loss 'cauchy', relative to a local optimum. NaN with a number for `eta0` and
-        elsewhere where nothing estimates it.
+        of loss 'cauchy', relative to a local optimum.
+        NaN where nothing estimates it, as with textbook steps.
     stop_reason_ : {'converged', 'max_iter', 'stalled', 'diverged', 'no_progress', \
             'early_stopping', 'callback', 'interrupted'}
-        Why training ended. 'converged': `gap_` is at most `tol`; 'stalled': it is not,
-        but no step lowers the objective any more; 'no_progress' and 'early_stopping':
-        after `n_iter_no_change` epochs without gain, of the objective and of the score;
-        'diverged': above the start, or well above the best epoch, whose coefficients
-        are kept; 'callback': a callback (`set_callbacks`, with scikit-learn 1.9 and
-        newer) returned True; 'interrupted': Ctrl-C, after the running epoch. (A second
-        Ctrl-C is a KeyboardInterrupt.)
+        Why training ended: 'converged', `gap_` is at most `tol`; 'stalled', it is
+        not, but no step lowers the objective any more; 'no_progress' or
+        'early_stopping', `n_iter_no_change` epochs without gain of the objective or of
+        the score; 'diverged', the best coefficients are kept; 'callback', a callback
+        (`set_callbacks`, scikit-learn 1.9) returned True; 'interrupted', Ctrl-C, after
+        the running epoch.
     batch_size_ : int
         Rows per update; 1 after `partial_fit` with eta0='auto'.
     loss_curve_ : list of float
-        The objective of each epoch: a mean over its batches, each evaluated before its
-        update; for solver 'batch', the objective before the epoch; of the epochs of
-        the quasi-Newton method, that of the model after it.
+        The objective of each epoch: a mean over its batches, each evaluated before
+        its update; for solver 'batch', the objective before the epoch; of the
+        quasi-Newton method, that of the model after it.
     history_ : dict of list
-        What happened, an entry per epoch: 'objective', as `loss_curve_`; 'method', a
-        solver or 'quasi-newton'; 'eta', its last step size; 'n_updates' and 'seconds',
-        both since the start; 'gap', as `gap_`; 'gradient_norm', of the objective in
-        coefficients and intercept, where it is known (with L1, of the gradient mapping
-        or the subgradient of least norm); with early stopping, 'validation_score' and
-        'validation_loss', the mean loss without penalty. What an epoch does not tell is
-        NaN. `pandas.DataFrame(est.history_)` makes a table. `partial_fit` appends an
-        entry per call, of method 'stream' with eta0='auto'; see there.
+        One entry per epoch: 'objective', as `loss_curve_`; 'method', a solver or
+        'quasi-newton'; 'eta', its last step size; 'n_updates' and 'seconds' since the
+        start; 'gap', as `gap_`; 'gradient_norm', where it is known (with L1, of the
+        gradient mapping or the least subgradient); with early stopping,
+        'validation_score' and 'validation_loss', without penalty. NaN where an epoch
+        does not tell. `partial_fit` appends one entry per call; see there.
     update_history_ : dict of ndarray
         With record='update', 'update', the numbers of updates, from 1, and 'objective',
         that of their batches before the update. (The penalty is taken to move linearly
-        from the first to the last update of an epoch.)
+        within an epoch.)
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -229,20 +168,45 @@ class GDRegressor(RegressorMixin, BaseGD):
         same parameters, no shuffling and a dense X, solver 'sgd' gives its
         coefficients.
 
+    Notes
+    -----
+    The objective of one target is, with r the `l1_ratio` and weights s_i of mean 1,
+
+        (1/n) sum_i s_i loss(y_i, w.x_i + b) + alpha [(1 - r)/2 |w|_2^2 + r |w|_1]
+
+    An update with step size eta on a batch B of rows takes w to
+
+        shrink(max(0, 1 - eta alpha (1 - r)) w - eta g, eta alpha r)
+
+    where g is the mean over B of s_i loss'(y_i, w.x_i + b) x_i and shrink(w, c) moves
+    each coefficient by c towards zero, and not beyond it (proximal gradient descent,
+    [1]_). As g is a mean, a step size means the same for all batch sizes.
+
+    With e = y - z the residual, the losses are: 'squared_error', e^2 / 2; 'huber',
+    e^2 / 2 for |e| <= epsilon, else epsilon (|e| - epsilon / 2); 'absolute_error', |e|;
+    'quantile' q, q e for e > 0 and (q - 1) e below; 'epsilon_insensitive',
+    max(0, |e| - epsilon), and its square; 'poisson', half the Poisson deviance with a
+    log link; 'cauchy', epsilon^2 / 2 log(1 + (e / epsilon)^2).
+
+    The step size of update t is, of 'constant', eta0; of 'invscaling',
+    eta0 / t^power_t; of 'optimal', which takes no eta0, 1 / (alpha (t0 + t - 1)) with
+    t0 = alpha^(-3/4); of 'adaptive', eta0, which is divided by 5 where training would
+    end, until it is below eta0 / 10,000. Automatic steps are those of [2]_, proposition
+    3.8, truncated as in [3]_; the quasi-Newton method is L-BFGS [4]_, for losses with
+    kinks within the method of multipliers [5]_.
+
     References
     ----------
     .. [1] N. Parikh and S. Boyd, "Proximal algorithms", Foundations and Trends in
        Optimization 1(3), 2014, section 4.2.
     .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
        P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
-    .. [3] H. Asi and J. C. Duchi, "Stochastic (approximate) proximal point methods:
-       convergence, optimality, and adaptivity", SIAM Journal on Optimization 29(3),
-       2019, section 2.
+    .. [3] H. Asi and J. C. Duchi, "Stochastic (approximate) proximal point methods",
+       SIAM Journal on Optimization 29(3), 2019, section 2.
     .. [4] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale
-       optimization", Mathematical Programming 45, 1989. Losses with kinks by the
-       method of multipliers: R. T. Rockafellar, "Augmented Lagrangians and
-       applications of the proximal point algorithm in convex programming", Mathematics
-       of Operations Research 1(2), 1976.
+       optimization", Mathematical Programming 45, 1989.
+    .. [5] R. T. Rockafellar, "Augmented Lagrangians and applications of the proximal
+       point algorithm in convex programming", Math. Oper. Res. 1(2), 1976.
 
     Examples
     --------

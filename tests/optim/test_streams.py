@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
+from objectives import constant_objective, objective
 from sklearn.base import clone
 from sklearn.datasets import (
     load_breast_cancer,
@@ -18,7 +19,6 @@ from sklearn.datasets import (
 )
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import Ridge
-from test_autopilot import constant_objective, objective
 
 from skgd import GDClassifier, GDRegressor
 from skgd.estimators.fitted import RECORDED_CALLS

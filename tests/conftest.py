@@ -1,0 +1,1 @@
+"""Puts the helpers beside it on the path: reference, cases and objectives."""
