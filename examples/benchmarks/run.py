@@ -3,20 +3,21 @@
     python examples/benchmarks/run.py                      # one or two hours
     python examples/benchmarks/run.py --quick              # small data, under a minute
     python examples/benchmarks/run.py --only epoch,memory --save figure.png
+    python examples/benchmarks/run.py --write examples/benchmarks/README.md
 
 Libraries that are not installed are skipped: pip install ".[bench]" brings those of
 PyPI but PyTorch. The reports:
 
-- epoch: milliseconds of a shuffled epoch, a library and a batch size, at a fixed step,
+- epoch: milliseconds of a shuffled epoch, by library and batch size, at a fixed step,
   next to a loop in C that only reads the rows;
-- few: time and test accuracy of 5 epochs of softmax on images, 200 rows an update
+- few: time and test accuracy of 5 epochs of softmax on images, 200 rows per update
   where a library can, at its default steps;
 - optimum: passes and time of a fit from scratch to within 1 % and 0.1 % of the optimum
   of mean loss + alpha / 2 |w|^2, alpha = 1e-4, in units of how far the best constant
   model is from it. skgd has its defaults, peers the best of a grid of settings, whose
   time for the others does not count. Features are standardised, which the peers need;
 - defaults: test score with nothing set, features as they are and standardised;
-- memory: peak of a process a fit, beyond that with the data loaded;
+- memory: peak of a process per fit, beyond that with the data loaded;
 - scaling: how an epoch grows with rows, features, nonzeros and classes.
 
 All libraries are timed in one run on the same data, in turns; printed are medians and,
@@ -27,8 +28,14 @@ processes compete for the cores, --threads 1 is faster and fairer to all.
 """
 
 import argparse
+import contextlib
 import os
+import platform
+import re
+import sys
 import warnings
+from importlib import metadata
+from pathlib import Path
 
 import adapters
 import data as datasets
@@ -42,13 +49,26 @@ REPORTS = ("epoch", "few", "optimum", "defaults", "memory", "scaling")
 BATCH_SIZES = (1, 32, 200, 1024, ALL)
 MEMORY_SETS = ("dense", "Fashion-MNIST", "images", "text")
 QUICK_OPTIMUM_SETS = ("late flights", "dense", "Fashion-MNIST", "images")
+LIBRARIES = (
+    "scikit-learn", "numpy", "mlxtend", "cyanure", "vowpalwabbit", "torch"
+)  # fmt: skip
 OURS = "skgd"  # ratios are to this row
 OUR_AUTO = "skgd auto"
 OUR_DEFAULT = "skgd minibatch"
 
 
+PAGE = []  # what is printed, as Markdown
+
+
+def print_title(text):
+    print(text)
+    PAGE.append(f"\n## {text}\n")
+
+
 def print_table(head, rows):
     """Rows of text, the first column to the left, others to the right."""
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    PAGE.extend("| " + " | ".join(line) + " |" for line in lines)
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         cells = [row[0].ljust(widths[0])]
@@ -60,6 +80,36 @@ def print_notes(notes):
     for note in notes:
         print(f"  - {note}")
     print(flush=True)
+    PAGE.extend(["", *(f"- {note}" for note in notes)])
+
+
+def machine():
+    """The processor, and versions of the libraries that take part."""
+    processor = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        text = Path("/proc/cpuinfo").read_text()
+        processor = re.search(r"model name\s*: (.*)|$", text).group(1) or processor
+    versions = []
+    for name in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions.append(f"{name} {metadata.version(name)}")
+    return f"{os.cpu_count()} cores of {processor}; {', '.join(versions)}"
+
+
+def write(path, options):
+    """The tables that were printed, as a page of Markdown."""
+    arguments = [a for a in sys.argv[1:] if a not in ("--write", str(path))]
+    command = " ".join(["python examples/benchmarks/run.py", *arguments])
+    head = [
+        "# Next to other libraries",
+        "",
+        f"Written by `{command}`, {options.turns} turns, on {machine()}.",
+        "",
+        "What the tables are is at the head of the script. In brackets: how many times "
+        'as long as skgd. "~": timed on some of the rows.',
+    ]
+    Path(path).write_text("\n".join([*head, *PAGE]).rstrip() + "\n")
+    print(f"wrote {path}")
 
 
 def milliseconds(seconds, ours=None, partial=False):
@@ -80,7 +130,7 @@ def report_epochs(methods, sets, options):
     """Prints a table a set; returns the times of all."""
     all_times = {}
     for data in sets:
-        print(f"ms an epoch by rows an update: {data.name}, {data.shape}")
+        print_title(f"ms per epoch by rows per update: {data.name}, {data.shape}")
         times, notes = measures.epochs(
             methods, data, options.turns, options.quick, BATCH_SIZES
         )
@@ -103,7 +153,9 @@ def report_epochs(methods, sets, options):
 
 def report_few_epochs(methods, sets, options):
     for data in sets:
-        print(f"{measures.FEW_EPOCHS} epochs of softmax: {data.name}, {data.shape}")
+        print_title(
+            f"{measures.FEW_EPOCHS} epochs of softmax: {data.name}, {data.shape}"
+        )
         results, notes = measures.few_epochs(methods, data, options.turns)
         rows = [
             [name, milliseconds(seconds, results[OUR_AUTO][0]), f"{accuracy:.4f}"]
@@ -123,7 +175,7 @@ def report_optimum(methods, sets, options):
     """Prints a table a set; returns the results of all."""
     all_results = {}
     for data in sets:
-        print(f"To the optimum: {data.name}, {data.shape}, standardised if dense")
+        print_title(f"To the optimum: {data.name}, {data.shape}, standardised if dense")
         results, notes = measures.optimum(methods, data, options.turns, options.limit)
         ours = results.get(OUR_DEFAULT, {})
         rows = []
@@ -151,7 +203,7 @@ def report_defaults(methods, sets, options):
     for data in sets:
         measure = "R^2" if data.task == "regression" else "accuracy"
         n = min(len(data.y), measures.DEFAULT_ROWS)
-        print(f"Test {measure} at the defaults: {data.name}, {n:,} rows")
+        print_title(f"Test {measure} at the defaults: {data.name}, {n:,} rows")
         scores, notes = measures.default_scores(methods, data, options.quick)
         rows = []
         for name, found in scores.items():
@@ -171,7 +223,7 @@ def report_defaults(methods, sets, options):
 def report_memory(methods, sets):
     for data in sets:
         size = data.X.nbytes if isinstance(data.X, np.ndarray) else data.X.data.nbytes
-        print(
+        print_title(
             f"MB beyond the data, batches of 32 rows where possible: {data.name}, "
             f"{data.shape} ({size / 2**20:.0f} MB of values)"
         )
@@ -182,12 +234,14 @@ def report_memory(methods, sets):
 
 
 def report_scaling(methods, options):
-    print("Growth of an epoch, ms; batches of 32 rows where possible")
+    print_title("Growth of an epoch, ms; batches of 32 rows where possible")
     print("Last column: e if time is as size^e\n")
+    PAGE.append("Last column: e if time is as size^e\n")
     for title, sizes, times, notes in measures.scaling(
         methods, options.turns, options.quick
     ):
         print(title)
+        PAGE.append(f"\n{title}\n")
         rows = []
         for name, by_size in times.items():
             row = [name]
@@ -231,7 +285,7 @@ def draw_epochs(ax, name, times):
             ax.plot(*zip(*points, strict=True), label=method, **style)
     ax.set_yscale("log")
     ax.set_xticks(range(len(BATCH_SIZES)), map(str, BATCH_SIZES))
-    ax.set(xlabel="rows an update", ylabel="ms an epoch", title=f"An epoch: {name}")
+    ax.set(xlabel="rows per update", ylabel="ms per epoch", title=f"An epoch: {name}")
     ax.grid(axis="y", color="0.9")
     ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
@@ -285,6 +339,7 @@ def main():
     )
     parser.add_argument("--threads", type=int, help="of BLAS and OpenMP, at most")
     parser.add_argument("--save", metavar="FILE", help="save a figure")
+    parser.add_argument("--write", metavar="FILE", help="write the tables, as Markdown")
     options = parser.parse_args()
     only = options.only.split(",")
     if unknown := set(only) - set(REPORTS):
@@ -307,6 +362,8 @@ def main():
     print(f"{os.cpu_count()} cores, {options.turns} turns\n", flush=True)
     with threadpool_limits(options.threads):
         report(only, methods, sets, options)
+    if options.write:
+        write(options.write, options)
 
 
 def report(only, methods, sets, options):

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 from sklearn.metrics import get_scorer_names
 
 from skgd.estimators.sklearn_private import Interval, StrOptions
+from skgd.optim.schedules import SCHEDULES
 
 CONSTRAINTS = {
     "solver": [StrOptions({"batch", "minibatch", "sgd"})],
@@ -23,7 +24,7 @@ CONSTRAINTS = {
     "epsilon": [Interval(Real, 0, None, closed="left")],
     "random_state": ["random_state"],
     "learning_rate": [
-        StrOptions({"auto", "constant", "invscaling", "optimal", "adaptive"}),
+        StrOptions({"auto", "adaptive", *SCHEDULES}),
         callable,
     ],
     "eta0": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],

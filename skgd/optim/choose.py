@@ -35,7 +35,7 @@ def textbook_method(problem, state, batch_size, rng, parameters, former=None):
     learning_rate = parameters["learning_rate"]
     eta0 = parameters["eta0"]
     learning_rate = "adaptive" if learning_rate == "auto" else learning_rate
-    schedule = make_schedule(learning_rate, parameters["power_t"], parameters["alpha"])
+    schedule = make_schedule(learning_rate, parameters)
     if former is not None and eta0 in ("auto", former):
         eta0 = former
     elif learning_rate == "optimal":

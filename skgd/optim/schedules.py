@@ -64,13 +64,19 @@ class Checked:
         return np.atleast_1d(eta)
 
 
-def make_schedule(learning_rate, power_t, alpha):
-    """Return the schedule named (or given) by `learning_rate`."""
+# Name -> (what makes it, names of the estimator parameters it takes).
+SCHEDULES = {
+    "constant": (lambda: constant, ()),
+    "invscaling": (InverseScaling, ("power_t",)),
+    "optimal": (Optimal, ("alpha",)),
+}
+
+
+def make_schedule(learning_rate, parameters):
+    """The schedule named (or given) by `learning_rate`."""
     if callable(learning_rate):
         return Checked(learning_rate)
-    if learning_rate == "invscaling":
-        return InverseScaling(power_t)
-    if learning_rate == "optimal":
-        return Optimal(alpha)
-    # adaptive: the training loop lowers eta0 at a plateau.
-    return constant
+    if learning_rate == "adaptive":
+        return constant  # the training loop lowers eta0 at a plateau
+    make, names = SCHEDULES[learning_rate]
+    return make(*(parameters[name] for name in names))

@@ -35,6 +35,7 @@ from threadpoolctl import threadpool_limits
 
 from skgd import GDClassifier, GDRegressor
 from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd.optim.schedules import SCHEDULES
 from skgd.training import visits as visits_module
 from skgd.training.data import LocalData
 
@@ -751,7 +752,7 @@ def test_verbose_prints_a_line_an_epoch(capsys):
     assert "validation score" in lines[2]
 
 
-@pytest.mark.parametrize("learning_rate", ["constant", "invscaling", "optimal"])
+@pytest.mark.parametrize("learning_rate", SCHEDULES)
 def test_schedules_by_their_formulas(learning_rate):
     X, y = regression()
     model = GDRegressor(
