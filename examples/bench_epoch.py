@@ -160,7 +160,7 @@ def memory(title, X, y, classify):
         n, p = X.shape
         parts.append(
             f"{name} {peak / 1e6:.1f} MB ({100 * peak / size:.1f} % of X, "
-            f"{peak / (8 * (n + p)):.1f} doubles a row and feature)"
+            f"{peak / (8 * (n + p)):.1f} doubles per row and feature)"
         )
     return f"{title}: X {size / 1e6:.0f} MB, peak beyond it: " + "; ".join(parts)
 
@@ -240,7 +240,7 @@ def main():
         return small_defaults(turns)
 
     notes = []
-    print("Milliseconds an epoch (times as fast as scikit-learn)\n")
+    print("Milliseconds per epoch (times as fast as scikit-learn)\n")
     print("| data | scikit-learn | sgd | minibatch, 32 rows | batch | X @ w, X.T @ r |")
     print("| --- | --- | --- | --- | --- | --- |")
     for n, p in ((1_000_000, 10), (400_000, 54), (200_000, 100), (200_000, 1000)):
@@ -253,7 +253,7 @@ def main():
     for n, p, nnz in ((400_000, 47_000, 75), (1_000_000, 1_000_000, 20)):
         n //= scale
         X, y = sparse(n, p, nnz)
-        compare(f"CSR {n:,} x {p:,}, {nnz} a row", X, y, True, turns)
+        compare(f"CSR {n:,} x {p:,}, {nnz} per row", X, y, True, turns)
         notes.append(memory(f"CSR {n:,} x {p:,}", X, y, True))
     print("\nMemory\n", *notes, sep="\n")
     print("\nSmall data, whole fits\n")

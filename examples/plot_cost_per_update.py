@@ -24,7 +24,7 @@ from skgd import GDRegressor
 warnings.simplefilter("ignore", ConvergenceWarning)
 
 ROWS = (1_000, 4_000, 16_000, 64_000, 256_000, 1_000_000)
-SOLVERS = {  # solver: (rows an update, learning rate, marker, colour)
+SOLVERS = {  # solver: (rows per update, learning rate, marker, colour)
     "batch": (None, 0.3, "o", "#0b3c6f"),
     "minibatch": (64, 0.05, "s", "#2e8b57"),
     "sgd": (1, 0.004, "D", "#e07b00"),
@@ -83,7 +83,7 @@ def draw():
         (axes[0], seconds_per_update, "Time of an update"),
         (axes[1], seconds_to_learn, "Time to within 1 % of the optimum"),
     )
-    print(f"{'rows':>10} {'solver':10} {'us an update':>14} {'ms to 1 %':>11}")
+    print(f"{'rows':>10} {'solver':10} {'us per update':>14} {'ms to 1 %':>11}")
     times = {}
     for n in ROWS:
         X, y = make_data(n)
@@ -94,7 +94,7 @@ def draw():
             print(f"{n:10,} {solver:10} {1e6 * update:14.2f} {1e3 * learn:11.2f}")
     for ax, _, title in measures:
         for solver, (size, _, marker, colour) in SOLVERS.items():
-            label = f"{solver}: {size or 'n'} row{'s' * (size != 1)} an update"
+            label = f"{solver}: {size or 'n'} row{'s' * (size != 1)} per update"
             ax.loglog(
                 ROWS, [times[ax, solver, n] for n in ROWS], color=colour, marker=marker,
                 label=label,

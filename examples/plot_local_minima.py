@@ -74,7 +74,7 @@ def draw():
     top = grid[between][np.argmax(costs[between])]
     shares, ends = {}, {}
     print(f"Ended in the better minimum, of {SEEDS} seeds, by learning rate")
-    print(f"{'rows a batch':14}" + "".join(f"{rate:7}" for rate in RATES))
+    print(f"{'rows per batch':14}" + "".join(f"{rate:7}" for rate in RATES))
     for size in (*STYLES, len(y)):
         for rate in RATES:
             seeds = range(SEEDS if size < len(y) else 1)
@@ -118,7 +118,7 @@ def draw():
     for size, (style, colour) in STYLES.items():
         ax.plot(
             RATES, [100 * shares[size, r] for r in RATES], style, color=colour,
-            markeredgecolor="black", label=f"{size} row{'s' * (size > 1)} a batch",
+            markeredgecolor="black", label=f"{size} row{'s' * (size > 1)} per batch",
         )  # fmt: skip
     ax.plot(
         RATES, [100 * shares[len(y), r] for r in RATES], "o-", color="#0b3c6f",

@@ -2,7 +2,7 @@
 
     python examples/plot_minibatch.py [--save FILE]
 
-One learning rate for all. Small batches make more updates an epoch, and noisier ones:
+One learning rate for all. Small batches make more updates per epoch, and noisier ones:
 with a constant learning rate, the noise of a batch of b rows leaves the cost above its
 least value by about 1 / b of what single rows leave. Large batches make fewer updates,
 each of which costs more. The table is that of `skgd.compare_estimators`.

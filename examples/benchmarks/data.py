@@ -37,7 +37,7 @@ class Data:
         n, p = self.X.shape
         text = f"{n:,} x {p:,}"
         if sp.issparse(self.X):
-            text += f", {self.X.nnz / n:.0f} nonzeros a row"
+            text += f", {self.X.nnz / n:.0f} nonzeros per row"
         return text + (f", {self.n_outputs} classes" if self.n_outputs > 1 else "")
 
     def rows(self, rows):

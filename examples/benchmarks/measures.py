@@ -110,7 +110,7 @@ class Epoch:
 
 
 def epochs(methods, data, turns, quick, batch_sizes=None):
-    """Seconds an epoch, {(name, batch size): (seconds, partial)}, and notes.
+    """Seconds per epoch, {(name, batch size): (seconds, partial)}, and notes.
 
     With `batch_sizes` None, each method has its usual one. Data are standardised, lest
     training diverges and ends early.
@@ -138,7 +138,7 @@ FEW_EPOCHS = 5
 
 
 def few_epochs(methods, data, turns):
-    """Seconds of 5 epochs of 200 rows an update where possible, and test accuracies.
+    """Seconds of 5 epochs of 200 rows per update where possible, and test accuracies.
 
     {row: (seconds, accuracy)}, and notes. Steps are a library's defaults where it has
     any. The time is that of a whole fit.
@@ -279,7 +279,7 @@ class Search:
         elif passes >= 16 and distance > 10.0 * best:
             self.dropped.add("far behind the best")
         elif seconds > limit / 2:
-            self.dropped.add(f"more than {limit:g} s a fit")
+            self.dropped.add(f"more than {limit:g} s per fit")
         else:
             return True
         return False
@@ -481,7 +481,7 @@ def growth(quick):
         ),
         (f"{n:,} rows of p features", [10, 100, 1000][:last], lambda p: dense(n, p)),
         (
-            f"{n_sparse:,} sparse rows, words a row",
+            f"{n_sparse:,} sparse rows, words per row",
             [5, 20, 80][:last],
             documents,
         ),

@@ -127,7 +127,7 @@ def names_of(methods, results):
 
 
 def report_epochs(methods, sets, options):
-    """Prints a table a set; returns the times of all."""
+    """Prints a table per set; returns the times of all."""
     all_times = {}
     for data in sets:
         print_title(f"ms per epoch by rows per update: {data.name}, {data.shape}")
@@ -172,7 +172,7 @@ def setting_text(setting):
 
 
 def report_optimum(methods, sets, options):
-    """Prints a table a set; returns the results of all."""
+    """Prints a table per set; returns the results of all."""
     all_results = {}
     for data in sets:
         print_title(f"To the optimum: {data.name}, {data.shape}, standardised if dense")
@@ -335,7 +335,7 @@ def main():
     parser.add_argument("--sets", metavar="SET,...", help="of data, by name")
     parser.add_argument("--fashion-mnist", metavar="DIR", help="where its files are")
     parser.add_argument(
-        "--limit", type=float, help="most seconds a fit to the optimum may take"
+        "--limit", type=float, help="most seconds per fit to the optimum may take"
     )
     parser.add_argument("--threads", type=int, help="of BLAS and OpenMP, at most")
     parser.add_argument("--save", metavar="FILE", help="save a figure")

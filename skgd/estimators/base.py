@@ -114,7 +114,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             Training data. C-ordered float32 and float64 arrays, read-only ones and
             memory maps among them, and CSR matrices are read in place.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets; for a classifier, one label a row.
+            Targets; for a classifier, one label per row.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, nonnegative. Only their ratios matter: they are
             divided by their mean. A row of weight 0 is as good as absent.

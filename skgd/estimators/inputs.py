@@ -99,7 +99,7 @@ def positive(weight):
 
 
 def shaped(array, shape, name):
-    """`array` as float64 of `shape`, whose first axis may lack if it has length 1."""
+    """`array` as float64 of `shape`, whose leading axis may be omitted if it is 1."""
     array = np.asarray(array, dtype=np.float64)
     if array.shape == shape[1:] and shape[0] == 1:
         array = array[None]

@@ -19,7 +19,7 @@ import numpy as np
 cdef double metric_plain_loop(
     const Values* values, Py_ssize_t stride, Loss loss, Pass* p, Metric* metric,
 ) noexcept nogil:
-    """One dense row an update, one output.
+    """One dense row per update, one output.
 
     Rows are not centred: their part along `direction` is kept in one scalar, so that
     W = V - shift * direction.

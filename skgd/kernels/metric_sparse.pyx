@@ -137,7 +137,7 @@ cdef double metric_sparse_loop(
             n_due += cell_dot(x, columns, n, cells, width, p, path, lazy_budget,
                               p.z + (t - start) * n_outputs, &squares)
             n_values += n
-        # A wrong guess whether a feature is due takes longer than to penalise it.
+        # A mispredicted branch costs more than the penalty.
         if 8 * n_due > n_values * n_outputs:
             lazy_budget = 0.0
         predictions(p, stop - start, 1.0)

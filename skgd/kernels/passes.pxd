@@ -104,7 +104,7 @@ cdef inline void look_at_coefs(
     const double* coef, Py_ssize_t width, const Index* indices, const Index* indptr,
     Pass* p, Py_ssize_t t,
 ) noexcept nogil:
-    """Prefetch what visit t needs of `coef`, `width` numbers a feature.
+    """Prefetch what visit t needs of `coef`, `width` numbers per feature.
 
     Its row is there by now.
     """

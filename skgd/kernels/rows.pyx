@@ -68,7 +68,7 @@ cdef class Rows:
 
     @property
     def mean_stored(self):
-        """Stored elements a row, on average."""
+        """Stored elements per row, on average."""
         if self.sparse:
             return self.arrays[2][self.n_rows] / max(self.n_rows, 1)
         return float(self.n_features)

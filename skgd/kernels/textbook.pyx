@@ -33,7 +33,7 @@ cdef double plain_loop(
     const Values* values, const Index* indices, const Index* indptr,
     Py_ssize_t stride, Loss loss, Pass* p, Lazy* lazy,
 ) noexcept nogil:
-    """`row_loop` for one row an update, one output and nothing that is lazy.
+    """`row_loop` for one row per update, one output and nothing that is lazy.
 
     Plain stochastic gradient descent spends more time on the bookkeeping of the
     general case than on a row of few features.

@@ -9,8 +9,8 @@ from skgd.optim.stability import stable_step
 from skgd.optim.stochastic import Stochastic
 from skgd.optim.textbook import Textbook
 
-# Rows a batch of dense data. Time until the objective is within 1 % of the optimum, as
-# a multiple of that of the best of these sizes, over 63 sets of data and two losses
+# Rows per batch of dense data. Time until the objective is within 1 % of the optimum,
+# as a multiple of that of the best of these sizes, over 63 sets of data and two losses
 # each (median / 9th decile): 1: 1.28/2.2, 8: 1.25/2.2, 32: 1.21/2.0, 64: 1.17/2.1,
 # 128: 1.21/2.8, 256: 1.22/2.5, all: 1.33/2.6. Rows of sparse data share so little that
 # single rows took least time, or nearly so, on all of 6 problems.

@@ -19,7 +19,7 @@ def stable_step(problem, batch_size, rng):
     ----------
     problem : Problem
     batch_size : int
-        Rows an update, at most the training rows.
+        Rows per update, at most the training rows.
     rng : Generator
 
     Returns

@@ -31,9 +31,10 @@ class Stochastic:
     most the b / (2 eta l2 min(scale)) rows in which this amounts to exp(-1/2), or b.
 
     An epoch goes on from the last iterate, not from the average, which is the result:
-    each row is visited once an epoch, so that the noise of whole epochs all but cancels
-    (Mishchenko, Khaled and Richtarik, "Random reshuffling: simple analysis with vast
-    improvements", NeurIPS 2020), which that of an average over parts of one does not.
+    each row is visited once per epoch, so that the noise of whole epochs all but
+    cancels (Mishchenko, Khaled and Richtarik, "Random reshuffling: simple analysis with
+    vast improvements", NeurIPS 2020), which that of an average over parts of one does
+    not.
     """
 
     def __init__(self, problem, state, metric, measured, name, batch_size):

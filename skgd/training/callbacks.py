@@ -9,7 +9,7 @@ except ImportError:  # scikit-learn before 1.9
 
 
 class FitTasks:
-    """The task of fitting an estimator and, below it, one an epoch.
+    """The task of fitting an estimator and, below it, one per epoch.
 
     Callbacks get X and y as the user gave them. A `fitted_estimator` is made only for
     those that ask for it. `attributes`, set once data are validated, makes its

@@ -367,3 +367,15 @@ def test_classes_share_the_metric():
     for solver in SOLVERS:
         model = GDClassifier(solver=solver, random_state=0).fit(X, y)
         assert model.score(X, y) > 0.97
+
+
+@pytest.mark.parametrize("solver", ["sgd", "minibatch"])
+def test_one_epoch_from_a_hopeless_start_gives_no_worse_than_the_constant(solver):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    y = X @ [1.0, 2.0, 3.0] + 5.0
+    model = GDRegressor(solver=solver, finish=False, max_iter=1, random_state=0)
+    model.fit(X, y, coef_init=np.full(3, 1e9))
+    least = constant_objective(model, X, y)
+    assert model.objective_ <= least * (1 + 1e-12)
+    assert objective(model, X, y) == pytest.approx(model.objective_)

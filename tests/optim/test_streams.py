@@ -759,3 +759,20 @@ def test_memory_of_another_version_is_refused(eta0):
         model.partial_fit(X, z)
     assert pickle.dumps(model) == before
     assert model.fit(X, z).partial_fit(X, z)._memory.version == MEMORY_VERSION
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_the_penalty_may_change_between_calls(n_outputs):
+    """Of sparse rows, what a penalty needs is made, or dropped, in between."""
+    rng = np.random.default_rng(0)
+    X = sp.random_array((900, 150), density=0.05, format="csr", rng=rng)
+    y = X @ rng.normal(size=(150, n_outputs)) + 1.0
+    y = y[:, 0] if n_outputs == 1 else y
+    model = GDRegressor(random_state=0, shuffle=False)
+    for k, penalty in enumerate((None, "l2", "l1", "l2", None, "elasticnet")):
+        rows = slice(150 * k, 150 * k + 150)
+        model.set_params(penalty=penalty, alpha=1e-3).partial_fit(X[rows], y[rows])
+        state = model._memory.stream
+        assert bool(state["seen"].size) == (penalty is not None)
+        assert bool(state["sign_mean"].size) == (penalty in ("l1", "elasticnet"))
+    assert model.score(X, y) > 0.5
