@@ -86,7 +86,11 @@ def _pace(history, reference):
 
 def _of_automatic(ending, problem, tol):
     if ending.reason == "diverged":
-        return "Training diverged. The model is as it was before."
+        return (
+            f"Training diverged: coefficients are too large for {problem.data.dtype}. "
+            "The best ones seen that are not are kept. Pass X in double precision, or "
+            "scale y."
+        )
     if ending.gap <= ROUNDING and ending.reason == "stalled":
         return None
     if ending.reason in ("max_iter", "stalled") and tol is not None:

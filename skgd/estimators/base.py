@@ -5,6 +5,7 @@ from abc import ABCMeta, abstractmethod
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -22,11 +23,14 @@ from skgd.estimators.inputs import (
 from skgd.estimators.parameters import CONSTRAINTS, check_parameters
 from skgd.estimators.sklearn_private import SparseCoefMixin, fit_context
 from skgd.estimators.stream import learn_stream
+from skgd.kernels import Rows
 from skgd.optim import choose, streaming
 from skgd.training.callbacks import CallbackSupportMixin, FitTasks
 from skgd.training.loop import train
 from skgd.training.record import UpdateRecord
 from skgd.training.state import Memory, State
+
+LAST_UPDATE = 2**62  # averages from later updates on are none
 
 
 class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
@@ -59,6 +63,8 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         """Those of X, and whether `coef_` has one dimension: a single target."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
+        if issparse(X):
+            Rows(X)  # before scipy reads what may be malformed
         # Both at once: another thread may be learning.
         model = vars(self).copy()
         coef, intercept = model["coef_"], model["intercept_"]
@@ -154,15 +160,19 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         """
         tasks = FitTasks.of(self, X, y, sample_weight)
         validation = X_val, y_val, sample_weight_val
-        with fitted.unchanged_on_error(self):
+        transaction = fitted.Transaction(self)
+        try:
             complaint = self._fit(
                 X, y, sample_weight, validation, coef_init, intercept_init, tasks
             )
             if tasks is not None:
                 tasks.finish()
-        if complaint:
-            warnings.warn(complaint, stacklevel=3)
-        return self
+            if complaint:
+                warnings.warn(complaint, stacklevel=3)
+            return self
+        except BaseException:
+            transaction.undo()
+            raise
 
     def _fit(
         self,
@@ -199,7 +209,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         problem = make_problem(self, X, y, sample_weight, rows, normalize=True)
         return problem, score
 
-    def _partial_fit(self, X, y, sample_weight, first):
+    def _partial_fit(self, X, y, sample_weight, first, transaction):
         """One pass over the rows given; `first` says that there is no model yet."""
         reset = first or not hasattr(self, "n_features_in_")
         X, y, sample_weight = check_data(self, X, y, sample_weight, reset, skip=True)
@@ -217,7 +227,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         rows = positive(sample_weight)
         problem = make_problem(self, X, y, sample_weight, rows, normalize=False)
         if automatic:
-            return learn_stream(self, problem, X, first)
+            return learn_stream(self, problem, X, first, transaction)
         state = self._start(problem) if first else self._resume(problem)
         return self._train(problem, state, max_iter=1, tol=None, partial=True)
 
@@ -243,8 +253,13 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         if intercept_init is not None:
             intercept[:] = shaped(intercept_init, intercept.shape, "intercept_init")
         state = State(coef, intercept)
+        if not state.within(float(np.finfo(data.dtype).max)):
+            raise ValueError(
+                "y, or what coefficients start from, is too large for the "
+                f"{data.dtype} of X. Pass X in double precision, or scale y."
+            )
         if not automatic:
-            state.start_average(int(self.average))
+            state.start_average(min(int(self.average), LAST_UPDATE))
         self.history_, self.loss_curve_ = {}, []
         vars(self).pop("update_history_", None)
         return state
@@ -253,7 +268,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         """The state that the last call of fit or partial_fit left."""
         memory, order = fitted.memory_of(self), problem.data.order
         automatic = self._automatic(problem.loss)
-        average = 0 if automatic else int(self.average)
+        average = 0 if automatic else min(int(self.average), LAST_UPDATE)
         trained = memory.trained if average else None
         if trained is not None:
             # Not if the user set other coefficients.
@@ -334,7 +349,8 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             fitted.round_ending(ending, problem, dtype, tol)
         fitted.keep(self, ending, history, dtype, memory)
         if partial:
-            fitted.thin(self.history_)
+            self.history_ = fitted.thin(self.history_)
+            self.loss_curve_ = self.history_["objective"]
         if updates is not None:
             self.update_history_ = updates.columns()
         self.eta0_ = eta0

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgd.estimators import labels
 from skgd.estimators.base import BaseGD
-from skgd.estimators.fitted import unchanged_on_error
+from skgd.estimators.fitted import Transaction
 from skgd.estimators.parameters import CONSTRAINTS, check_parameters
 from skgd.estimators.sklearn_private import (
     LinearClassifierMixin,
@@ -339,16 +339,20 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         >>> model.score(X[1500:], y[1500:]) > 0.85
         True
         """
-        with unchanged_on_error(self):
+        transaction = Transaction(self)
+        try:
             check_parameters(self, partial=True)
             first = not hasattr(self, "coef_")
             check_partial_fit_first_call(self, classes)
             if first:
                 self._learn_targets(self.classes_)
-            complaint = self._partial_fit(X, y, sample_weight, first)
-        if complaint:
-            warnings.warn(complaint, stacklevel=3)
-        return self
+            complaint = self._partial_fit(X, y, sample_weight, first, transaction)
+            if complaint:
+                warnings.warn(complaint, stacklevel=3)
+            return self
+        except BaseException:
+            transaction.undo()
+            raise
 
     def decision_function(self, X):
         """Linear predictions, of which the largest one decides.

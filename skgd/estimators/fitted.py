@@ -1,6 +1,5 @@
 """Attributes of a fitted estimator, of a state."""
 
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -10,16 +9,32 @@ from skgd.training.state import MEMORY_VERSION, Memory, State
 RECORDED_CALLS = 2000  # of partial_fit, before their history is thinned out
 
 
-@contextmanager
-def unchanged_on_error(estimator):
-    """Give the estimator back its attributes if the block raises."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+class Transaction:
+    """What an estimator was before a call, to give it back if the call fails.
+
+    Columns of `history_` are lists, and may have grown. `also` holds what else is to be
+    called then. Not a context manager: an interrupt between the last line of a block
+    and its end would be missed.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+        self.before = vars(estimator).copy()
+        self.history = self.before.get("history_", {})
+        self.lengths = {name: len(column) for name, column in self.history.items()}
+        self.also = []
+
+    def undo(self):
+        for undo in self.also:
+            undo()
+        attributes = vars(self.estimator)
+        attributes.update(self.before)  # at once: another thread may be predicting
+        for name in attributes.keys() - self.before.keys():
+            del attributes[name]
+        for name in list(self.history):
+            del self.history[name][self.lengths.get(name, 0) :]
+            if name not in self.lengths:
+                del self.history[name]
 
 
 def keep(estimator, ending, history, dtype, memory):
@@ -96,7 +111,7 @@ def extend(history, records):
 
 
 def thin(history):
-    """Keep every other row of a history of too many calls, but the last."""
-    if len(history["objective"]) > RECORDED_CALLS:
-        for column in history.values():
-            del column[:-1:2]
+    """A history of too many calls without every other row, but with the last."""
+    if len(history["objective"]) <= RECORDED_CALLS:
+        return history
+    return {name: column[1:-1:2] + column[-1:] for name, column in history.items()}

@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from skgd.estimators.sklearn_private import check_sample_weight
+from skgd.kernels import Rows
 from skgd.objective import penalties
 from skgd.training.data import LocalData
 from skgd.training.problem import Problem
@@ -37,9 +38,11 @@ def check_data(estimator, X, y, sample_weight, reset=True, skip=False):
         multi_output=isinstance(estimator, RegressorMixin),
         reset=reset,
     )
-    if sp.issparse(X) and X.indices.dtype != X.indptr.dtype:
-        # Of such matrices, older versions of scipy cannot take rows.
-        X = sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
+    if sp.issparse(X):
+        Rows(X)  # before scipy takes rows of what may be malformed
+        if X.indices.dtype != X.indptr.dtype:
+            # Of such matrices, older versions of scipy cannot take rows.
+            X = sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
     return X, y, check_weights(sample_weight, X, skip)
 
 
@@ -62,7 +65,10 @@ def make_problem(estimator, X, y, sample_weight, rows, normalize):
     if weight is not None and np.all(weight == 1.0):
         weight = None
     l1, l2 = penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)
-    targets = np.ascontiguousarray(targets, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        targets = np.ascontiguousarray(targets, dtype=np.float64)
+    if y.dtype == np.longdouble:
+        assert_all_finite(targets, input_name="y")  # as float64
     return Problem(
         data=LocalData(X, targets, weight, rows),
         loss=estimator._loss(),

@@ -7,7 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skgd.estimators.base import BaseGD
-from skgd.estimators.fitted import unchanged_on_error
+from skgd.estimators.fitted import Transaction
 from skgd.estimators.parameters import CONSTRAINTS, check_parameters
 from skgd.estimators.sklearn_private import Interval, StrOptions, fit_context
 from skgd.objective.table import REGRESSION_LOSSES
@@ -332,7 +332,6 @@ class GDRegressor(RegressorMixin, BaseGD):
 
         With a number for `eta0` or another `learning_rate`, a call is one epoch of
         `solver` over its rows, and the schedule and averages go on.
-
         `coef_` and `intercept_` may be set between calls; training goes on from there.
         A chunk whose weights are all 0 is skipped. Where numbers overflow, there is a
         ConvergenceWarning and the model stays. Columns of sparse X are not centred if
@@ -345,12 +344,10 @@ class GDRegressor(RegressorMixin, BaseGD):
         'poisson' may end below the constant model. Mix them, or pass over them again.
 
         What to watch is `history_['objective']`: per call, the mean objective of its
-        rows before each was learnt (progressive validation), which needs no test data.
-        It is that of the model in training; `coef_` is an average, which is better.
-        At most 2,000 calls are kept: beyond, every other one goes.
-
-        One thread at a time may call this. Others may predict meanwhile, with the model
-        before the call or after it.
+        rows before each was learnt (progressive validation), by the model in training;
+        `coef_` is an average, which is better. At most 2,000 calls are kept: beyond,
+        every other one goes. One thread at a time may call this; others may predict
+        meanwhile, with the model before the call or after it.
 
         Parameters
         ----------
@@ -359,9 +356,8 @@ class GDRegressor(RegressorMixin, BaseGD):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, nonnegative, taken as they are: unlike in `fit`,
-            they are not divided by their mean. Weight 0 is a row absent. All weights
-            times c is what `alpha` / c would be.
+            Weights of the rows, nonnegative, not divided by their mean. Weight 0 is a
+            row absent. All weights times c is what `alpha` / c would be.
 
         Returns
         -------
@@ -386,13 +382,17 @@ class GDRegressor(RegressorMixin, BaseGD):
         >>> model.coef_.round(2)
         array([ 3. , -0.2])
         """
-        with unchanged_on_error(self):
+        transaction = Transaction(self)
+        try:
             check_parameters(self, partial=True)
             first = not hasattr(self, "coef_")
-            complaint = self._partial_fit(X, y, sample_weight, first)
-        if complaint:
-            warnings.warn(complaint, stacklevel=3)
-        return self
+            complaint = self._partial_fit(X, y, sample_weight, first, transaction)
+            if complaint:
+                warnings.warn(complaint, stacklevel=3)
+            return self
+        except BaseException:
+            transaction.undo()
+            raise
 
     def predict(self, X):
         """Predict the targets.

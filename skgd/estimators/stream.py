@@ -15,8 +15,11 @@ from skgd.training.record import UpdateRecord
 from skgd.training.state import State
 
 
-def learn_stream(estimator, problem, X, first):
-    """Learn the rows one by one. Returns what to warn of, or None."""
+def learn_stream(estimator, problem, X, first, transaction):
+    """Learn the rows one by one. Returns what to warn of, or None.
+
+    The `transaction` is that of the call of `partial_fit`.
+    """
     start = perf_counter()
     state, features = stream_state(estimator, problem, X, first)
     t = 1 if first else getattr(estimator, "t_", 1)
@@ -26,60 +29,58 @@ def learn_stream(estimator, problem, X, first):
         order = rng.permutation(problem.n_rows)
     losses = np.empty(problem.n_rows) if estimator.record == "update" else None
     penalty = penalties.value(state["coef"], problem.l1, problem.l2)
-    with streaming.undone_on_error(state, features) as undo:
-        total = streaming.learn(
-            problem, state, problem.data.visits(order), estimator.half_life, losses
+    undo = streaming.undoing(state, features)
+    transaction.also.append(undo)
+    total = streaming.learn(
+        problem, state, problem.data.visits(order), estimator.half_life, losses
+    )
+    coef, intercept = streaming.result(problem, state)
+    largest = float(np.finfo(state["dtype"]).max)
+    if not State(coef, intercept).within(largest):
+        undo()
+        return ConvergenceWarning(
+            "partial_fit met values too large to learn from. The model stays as it was."
         )
-        coef, intercept = streaming.result(problem, state)
-        largest = float(np.finfo(state["dtype"]).max)
-        if not State(coef, intercept).within(largest):
-            undo()
-            return ConvergenceWarning(
-                "partial_fit met values too large to learn from. The model stays "
-                "as it was."
-            )
-        # Coupled outputs use the first place only.
-        sums = zip(state["distance"].tolist(), state["squares"].tolist(), strict=True)
-        eta = max((d / sqrt(g) for d, g in sums if g > 0.0), default=0.0)
-        eta *= sqrt(state["scalars"][streaming.NOW])
-        record = {
-            # Of the rows before they are learnt: progressive validation.
-            "objective": total / problem.n_rows + penalty,
-            "method": "stream",
-            "eta": eta,
-            "n_updates": t - 1 + problem.n_rows,
-            "seconds": perf_counter() - start,
-        }
-        history = {} if first else getattr(estimator, "history_", {})
-        extend(history, [record])
-        thin(history)
-        coef = coef.astype(state["dtype"], copy=False)
-        intercept = intercept.astype(state["dtype"], copy=False)
-        new = {
-            "coef_": estimator._shape_coef(coef.copy()),
-            "intercept_": intercept.copy(),
-            "t_": t + problem.n_rows,
-            "n_iter_": 1,
-            "batch_size_": 1,
-            "eta0_": eta,
-            "objective_": record["objective"],
-            "gap_": np.nan,
-            "stop_reason_": "max_iter",
-            "history_": history,
-            "loss_curve_": history["objective"],
-            "_memory": replace(
-                memory_of(estimator), stream=state, given=(coef, intercept)
-            ),
-        }
-        if first:
-            vars(estimator).pop("update_history_", None)
-        if losses is not None:
-            updates = UpdateRecord(**getattr(estimator, "update_history_", {}))
-            updates.add(t, losses + penalty)
-            new["update_history_"] = updates.columns()
-        # At once: another thread may be predicting.
-        vars(estimator).update(new)
-        return None
+    # Coupled outputs use the first place only.
+    sums = zip(state["distance"].tolist(), state["squares"].tolist(), strict=True)
+    eta = max((d / sqrt(g) for d, g in sums if g > 0.0), default=0.0)
+    eta *= sqrt(state["scalars"][streaming.NOW])
+    record = {
+        # Of the rows before they are learnt: progressive validation.
+        "objective": total / problem.n_rows + penalty,
+        "method": "stream",
+        "eta": eta,
+        "n_updates": t - 1 + problem.n_rows,
+        "seconds": perf_counter() - start,
+    }
+    history = {} if first else getattr(estimator, "history_", {})
+    extend(history, [record])
+    history = thin(history)
+    coef = coef.astype(state["dtype"], copy=False)
+    intercept = intercept.astype(state["dtype"], copy=False)
+    new = {
+        "coef_": estimator._shape_coef(coef.copy()),
+        "intercept_": intercept.copy(),
+        "t_": t + problem.n_rows,
+        "n_iter_": 1,
+        "batch_size_": 1,
+        "eta0_": eta,
+        "objective_": record["objective"],
+        "gap_": np.nan,
+        "stop_reason_": "max_iter",
+        "history_": history,
+        "loss_curve_": history["objective"],
+        "_memory": replace(memory_of(estimator), stream=state, given=(coef, intercept)),
+    }
+    if first:
+        vars(estimator).pop("update_history_", None)
+    if losses is not None:
+        updates = UpdateRecord(**getattr(estimator, "update_history_", {}))
+        updates.add(t, losses + penalty)
+        new["update_history_"] = updates.columns()
+    # At once: another thread may be predicting.
+    vars(estimator).update(new)
+    return None
 
 
 def stream_state(estimator, problem, X, first):

@@ -8,6 +8,7 @@ K coefficients and, for batches of several rows, the last batch (from 1) that th
 feature was in and K gradients.
 """
 
+from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
@@ -20,8 +21,10 @@ from skgd.kernels.rows cimport Index, Rows, Values, add, add_outputs, row_at, sh
 from skgd.objective.loss cimport Loss
 
 
-cdef inline float* scale_of(double* cell) noexcept nogil:
-    return <float*> cell
+cdef inline double scale_of(const double* cell) noexcept nogil:
+    """The scale of a feature; its root is what is kept, in single precision."""
+    cdef double root = (<const float*> cell)[0]
+    return root * root
 
 
 cdef inline float* seen_in(double* cell) noexcept nogil:
@@ -39,7 +42,7 @@ cdef inline Py_ssize_t penalise_cell(
     if late < lazy_budget:
         return 0
     seen_in(cell)[0] = <float> path
-    step = scale_of(cell)[0] * late
+    step = scale_of(cell) * late
     factor = 1.0 / (1.0 + step * p.l2)
     if p.l1 > 0.0:
         for k in range(1, 1 + n_outputs):
@@ -67,7 +70,7 @@ cdef inline Py_ssize_t cell_dot(
             if penalised:
                 n_due += penalise_cell(cell, p, n_outputs, path, lazy_budget)
             add(z, x[j], cell + 1, n_outputs, NULL)
-            q0 += x[j] * x[j] * scale_of(cell)[0]
+            q0 += x[j] * x[j] * scale_of(cell)
         squares[0] = q0
         return n_due
     while j < n:
@@ -75,7 +78,7 @@ cdef inline Py_ssize_t cell_dot(
         if penalised:
             n_due += penalise_cell(cell, p, 1, path, lazy_budget)
         z0 += x[j] * cell[1]
-        q0 += x[j] * x[j] * scale_of(cell)[0]
+        q0 += x[j] * x[j] * scale_of(cell)
         j += 1
         if j == n:
             break
@@ -83,7 +86,7 @@ cdef inline Py_ssize_t cell_dot(
         if penalised:
             n_due += penalise_cell(cell, p, 1, path, lazy_budget)
         z1 += x[j] * cell[1]
-        q1 += x[j] * x[j] * scale_of(cell)[0]
+        q1 += x[j] * x[j] * scale_of(cell)
         j += 1
     z[0] = z0 + z1
     squares[0] = q0 + q1
@@ -120,7 +123,7 @@ cdef double metric_sparse_loop(
     memset(cells, 0, p.n_features * width * sizeof(double))
     for j in range(p.n_features):
         cell = cells + j * width
-        scale_of(cell)[0] = <float> metric.scale[j]
+        (<float*> cell)[0] = <float> sqrt(metric.scale[j])
         for k in range(n_outputs):
             cell[1 + k] = p.coef[j * n_outputs + k]
 
@@ -170,7 +173,7 @@ cdef double metric_sparse_loop(
             for r in range(n_touched):
                 cell = cells + touched[r] * width
                 for k in range(n_outputs):
-                    squares += scale_of(cell)[0] * cell[last + 1 + k] ** 2
+                    squares += scale_of(cell) * cell[last + 1 + k] ** 2
             if p.fit_intercept:
                 for k in range(n_outputs):
                     part = 0.0
@@ -184,12 +187,12 @@ cdef double metric_sparse_loop(
         if stop - start == 1:
             for j in range(n):
                 cell = cells + columns[j] * width
-                add_outputs(cell + 1, factor * scale_of(cell)[0] * x[j], p.slopes,
+                add_outputs(cell + 1, factor * scale_of(cell) * x[j], p.slopes,
                             n_outputs)
         for r in range(n_touched):
             cell = cells + touched[r] * width
             for k in range(n_outputs):
-                cell[1 + k] += factor * scale_of(cell)[0] * cell[last + 1 + k]
+                cell[1 + k] += factor * scale_of(cell) * cell[last + 1 + k]
         if p.fit_intercept:
             add_rows(p.intercept, factor, p.slopes, stop - start, n_outputs)
         path += eta

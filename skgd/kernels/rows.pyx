@@ -13,7 +13,13 @@ cdef class Rows:
     Parameters
     ----------
     X : ndarray of float32 or float64, or CSR matrix or array of them
-        Rows of a dense X must be contiguous, but may be apart from each other.
+        Rows of a dense X that are not contiguous or not aligned are copied, and so are
+        indices of two types.
+
+    Raises
+    ------
+    ValueError
+        If a CSR matrix is malformed.
     """
 
     def __init__(self, X):
@@ -25,12 +31,18 @@ cdef class Rows:
             index = np.int64 if wide else np.int32
             indices = np.ascontiguousarray(indices, dtype=index)
             indptr = np.ascontiguousarray(indptr, dtype=index)
-            values = np.ascontiguousarray(values)
-            self._check_indices(indices, indptr, values)
+            values, indices, indptr = (
+                np.require(array, requirements=["C", "A"])
+                for array in (values, indices, indptr)
+            )
         else:
             values, indices, indptr, wide = X, None, None, False
-            if X.strides[1] != X.itemsize or X.strides[0] % X.itemsize:
-                values = np.ascontiguousarray(X)
+            if (
+                X.strides[1] != X.itemsize
+                or X.strides[0] % X.itemsize
+                or not X.flags.aligned
+            ):
+                values = np.require(X, requirements=["C", "A"])
             self.stride = values.strides[0] // values.itemsize
         self.single = values.dtype == np.float32
         self.wide_index = wide
@@ -38,18 +50,27 @@ cdef class Rows:
         self.indices = address(indices)
         self.indptr = address(indptr)
         self.arrays = (values, indices, indptr)
+        self.check()
 
-    def _check_indices(self, indices, indptr, values):
-        # An index out of range would write outside W, so malformed matrices are
-        # turned away, which scipy does not do by itself. As unsigned numbers,
-        # negative indices are large ones.
-        n_stored = int(indptr[self.n_rows])
+    def check(self):
+        """Raise ValueError if the indices of a sparse X are malformed.
+
+        An index out of range would write outside W, which scipy does not look for. Who
+        may have changed X since has to check it again.
+        """
+        if not self.sparse:
+            return
+        values, indices, indptr = self.arrays
+        # Differences would wrap around, comparisons do not.
         if (
-            indptr[0] != 0
-            or n_stored > min(indices.size, values.size)
-            or np.any(np.diff(indptr) < 0)
+            indptr.shape != (self.n_rows + 1,)
+            or indptr[0] != 0
+            or indptr[self.n_rows] > min(indices.size, values.size)
+            or np.any(indptr[1:] < indptr[:-1])
         ):
             raise ValueError("X is not a valid CSR matrix: indptr is inconsistent.")
+        n_stored = int(indptr[self.n_rows])
+        # As unsigned numbers, negative indices are large ones.
         unsigned = indices[:n_stored].view(f"u{indices.itemsize}")
         if n_stored and unsigned.max() >= self.n_features:
             raise ValueError(

@@ -22,6 +22,6 @@ def value(coef, l1, l2):
     if l1:
         total += l1 * np.abs(coef).sum()
     if l2:
-        coef = coef.ravel("K")  # of Fortran-ordered ones, vdot would make copies
-        total += 0.5 * l2 * np.dot(coef, coef)
+        coef = coef.ravel("K")  # of any order; BLAS would sum by threads
+        total += 0.5 * l2 * np.einsum("i,i->", coef, coef)
     return float(total)

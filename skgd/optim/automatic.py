@@ -81,6 +81,8 @@ class Automatic:
             if reached and ending.reason in ("max_iter", "stalled"):
                 ending.reason = "converged"
             return ending
+        if not state.within(largest):
+            ending.reason = "diverged"
         # Noise is none of the exact objective. A constant model may be better still.
         states = [state, progress.initial]
         if progress.initial.coef.any():

@@ -108,7 +108,8 @@ class Descent(Gap):
                 level = slice(None) if not self.problem.l2 else slice(-1, None)
                 d[:, level] -= d[:, level].mean(axis=0)
             return d
-        return dpotrs(self.factor, g.T, lower=1)[0].T
+        # One by one: BLAS would sum those of several by threads.
+        return np.array([dpotrs(self.factor, row, lower=1)[0] for row in g])
 
     def propose(self):
         """Set the direction, and the slope of A along it."""

@@ -190,7 +190,7 @@ class Finish:
                     g = gradient[own]
                     if problem.l1:
                         g = least_norm(point[0], g, problem.l1)
-                    d.best_norm = np.sqrt(np.vdot(g, g) + inner(slope[own], slope[own]))
+                    d.best_norm = np.sqrt(inner(g, g) + inner(slope[own], slope[own]))
             d.answer = value, exact, centred[own], point
         for d in self.open:
             d.wanted = next_or_none(d.trials, d.answer)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skgd.optim.stability import largest_eigenvalue
+from skgd.optim.sums import times
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Metric:
 
     def coef_and_intercept(self, point):
         coef, centred = point[:, :-1], point[:, -1]
-        return coef, centred - coef @ self.mean
+        return coef, centred - times(coef, self.mean)
 
 
 def measure(problem, rng, sample):

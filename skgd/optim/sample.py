@@ -1,11 +1,15 @@
 """The curvature of the objective in standardised features, by a sample of rows."""
 
+import contextlib
+
 import numpy as np
 from scipy.linalg.lapack import dpotrf
+from threadpoolctl import threadpool_limits  # scikit-learn has it
 
 from skgd.kernels import second_moments
 from skgd.optim.quasi_newton import largest_eigenvalue
 from skgd.optim.stability import draw
+from skgd.optim.sums import times
 
 # Rows of the sample, or this many for each feature; with a tenth of both, hinge took
 # three times as many epochs on 327,000 rows.
@@ -14,6 +18,7 @@ SAMPLE, ROWS_A_FEATURE = 5000, 10
 # features of each output are no more than this.
 SKEWED, FEW = 0.7, 60
 COST = 300.0  # products, in those of a pass; p of 100 to 300: 31 epochs without, 8
+UNSHARED = 100  # rows of a matrix that LAPACK factorises by one thread anyway
 COUPLED = 300  # coefficients of a softmax whose curvature is made as a whole, at most
 RIDGE = (
     1e-12  # of the bound of the curvature; 1e-8 hides what is left of lognormal(0, 4)
@@ -92,7 +97,12 @@ class Sample:
 
 def cholesky(matrix):
     """The lower Cholesky factor; None if there is none."""
-    factor, bad = dpotrf(matrix, lower=1)
+    # LAPACK shares larger ones among threads, on whose number the last bits depend.
+    limits = contextlib.nullcontext()
+    if len(matrix) > UNSHARED:
+        limits = threadpool_limits(1, user_api="blas")
+    with limits:
+        factor, bad = dpotrf(matrix, lower=1)
     return None if bad or not np.isfinite(factor.trace()) else factor
 
 
@@ -110,9 +120,10 @@ class Coordinates:
         self.inverse_root = reciprocal(self.root)
 
     def of(self, coef, intercept):
-        return np.column_stack([coef, intercept + coef @ self.mean]) * self.inverse_root
+        centred = intercept + times(coef, self.mean)
+        return np.column_stack([coef, centred]) * self.inverse_root
 
     def coefs(self, u):
         point = u * self.root
         coef = point[:, :-1]
-        return coef, point[:, -1] - coef @ self.mean
+        return coef, point[:, -1] - times(coef, self.mean)

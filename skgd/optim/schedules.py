@@ -52,7 +52,7 @@ class Checked:
 
     def __call__(self, t, eta0):
         eta = np.asarray(self.function(t, eta0), dtype=np.float64)
-        if eta.shape not in ((), t.shape):
+        if eta.shape not in ((), (1,), t.shape):
             raise ValueError(
                 "A callable learning_rate must return one step size for each update: "
                 f"expected shape {t.shape}, got {eta.shape}."
@@ -61,7 +61,7 @@ class Checked:
             raise ValueError(
                 "A callable learning_rate must return finite, nonnegative step sizes."
             )
-        return np.atleast_1d(eta)
+        return np.ascontiguousarray(eta).reshape(-1)
 
 
 # Name -> (what makes it, names of the estimator parameters it takes).

@@ -1,7 +1,11 @@
 """Step sizes at which gradient descent is stable."""
 
 import numpy as np
-from sklearn.utils.extmath import row_norms, safe_sparse_dot
+from sklearn.utils.extmath import row_norms
+
+from skgd.kernels import loss_gradient
+from skgd.objective.regression import SquaredError
+from skgd.optim.quasi_newton import inner
 
 
 def stable_step(problem, batch_size, rng):
@@ -60,19 +64,23 @@ def largest_eigenvalue(problem, rng, mean, scale, unit=1.0, max_rows=1000, n_ite
     z_i is (x_i - mean) sqrt(scale), with the intercept's 1 / sqrt(unit) behind it. The
     mean is over at most `max_rows` random rows.
     """
-    rows, _, weight = problem.data.visits(draw(problem.n_rows, max_rows, rng))
-    weight = np.ones(len(rows)) if weight is None else weight
-    sample, root = problem.data.array[rows], np.sqrt(scale)
-    if isinstance(sample, np.ndarray):
-        sample = sample - mean  # zero for sparse data
+    data, K = problem.data, 1
+    rows, _, weight = data.visits(draw(problem.n_rows, max_rows, rng))
+    root, zeros = np.sqrt(scale), np.zeros((len(rows), K))
     one = float(problem.fit_intercept) / np.sqrt(unit)
-    v, v0 = rng.standard_normal(problem.data.n_features), rng.standard_normal()
+    v, v0 = rng.standard_normal(data.n_features), rng.standard_normal()
     eigenvalue = 0.0
     for _ in range(n_iter):
-        norm = np.hypot(np.linalg.norm(v), v0)
-        if norm == 0.0:
+        norm = np.sqrt(inner(v, v) + v0 * v0)
+        if norm == 0.0 or not np.isfinite(norm):
             break
-        z = weight * (safe_sparse_dot(sample, root * v / norm) + one * v0 / norm)
-        v, v0 = root * safe_sparse_dot(sample.T, z) / len(rows), one * np.mean(z)
-        eigenvalue = float(np.hypot(np.linalg.norm(v), v0))
+        # Half of the squared predictions has the product as its gradient.
+        coef, b = root * v / norm, one * v0 / norm
+        _, gradient, slope, _ = loss_gradient(
+            data.X, rows, zeros, weight, SquaredError(), coef.reshape(K, -1),
+            np.array([b - inner(mean, coef)]),
+        )  # fmt: skip
+        v = root * (gradient[0] - mean * slope[0]) / len(rows)
+        v0 = one * slope[0] / len(rows)
+        eigenvalue = float(np.sqrt(inner(v, v) + v0 * v0))
     return eigenvalue

@@ -5,6 +5,7 @@ import numpy as np
 from skgd.kernels import MetricEpoch, by_blocks, row_products
 from skgd.objective import penalties
 from skgd.optim.metric import noise_share
+from skgd.optim.sums import times
 from skgd.training.method import EpochResult
 
 ROWS_OF_LARGE_STEPS = 100.0  # times E|z|^2: rows after which steps begin to fall,
@@ -104,14 +105,14 @@ class Stochastic:
             # A threshold for each row would take longer than the row itself.
             rows = ROWS_PER_THRESHOLD / self.batch_size
             lazy_budget = max(0.0, (rows - 1) * steps.max())
-        centred = state.intercept + state.coef @ metric.mean
+        centred = state.intercept + times(state.coef, metric.mean)
         coef_sum = np.zeros_like(state.coef)
         centred_sum = np.zeros_like(centred)
         total, weight_sum = self.updates.run(
             visits, steps, state.coef, centred, coef_sum, centred_sum, lazy_budget,
             self.average_every(len(steps)), losses,
         )  # fmt: skip
-        state.intercept[:] = centred - state.coef @ metric.mean
+        state.intercept[:] = centred - times(state.coef, metric.mean)
         state.t += len(steps)
         average = np.column_stack([coef_sum, centred_sum]) / weight_sum
         return total / len(visits[0]), average
@@ -141,7 +142,7 @@ class Stochastic:
         if problem.l1:
             # Averages have no zeros, which are what L1 is for.
             coef = np.where(state.coef == 0.0, 0.0, coef)
-            intercept = average[:, -1] - coef @ self.metric.mean
+            intercept = average[:, -1] - times(coef, self.metric.mean)
         order = "F" if state.coef.flags.f_contiguous else "C"
         state.average_coef = np.array(coef, order=order)
         state.average_intercept = intercept

@@ -5,8 +5,6 @@ its average (see `Stream` in _kernels.pyx). It is the same whether rows came in 
 or in several. All rows count alike, unless they are to be forgotten.
 """
 
-from contextlib import contextmanager
-
 import numpy as np
 import scipy.sparse as sp
 
@@ -27,6 +25,7 @@ from skgd.kernels import (
     stream_result,
 )
 from skgd.optim.stability import draw
+from skgd.optim.sums import times
 
 # Sparse rows of at most so many features are learnt as dense ones: only these are
 # centred, without which columns far from zero are hardly learnt.
@@ -143,11 +142,10 @@ def touched(state, X, half_life):
     return X.indices[: X.nnz].astype(np.intp)
 
 
-@contextmanager
-def undone_on_error(state, features):
-    """Give a state, of which these features may change, its values back on error.
+def undoing(state, features):
+    """What gives a state, of which these features may change, its values back.
 
-    Yields what does so at once. Features may be None: of a state that is thrown away.
+    Features may be None: of a state that is thrown away.
     """
     before = {}
     for name, array in state.items() if features is not None else ():
@@ -164,11 +162,7 @@ def undone_on_error(state, features):
             else:
                 state[name][...] = values
 
-    try:
-        yield undo
-    except BaseException:
-        undo()
-        raise
+    return undo
 
 
 def scale_of(state):
@@ -220,7 +214,7 @@ def go_on_from(problem, state, coef, intercept, rows=0.0):
         state["scalars"][PAST] = POWER * rows
     state["coef"][:] = state["coef_mean"][:] = coef
     if not state["sparse"]:
-        intercept = intercept + coef @ state["mean"]
+        intercept = intercept + times(coef, state["mean"])
     state["intercept"][:] = state["intercept_mean"][:] = intercept
     state["scalars"][PENDING] = 0.0
     if not state["sparse"]:
@@ -230,7 +224,7 @@ def go_on_from(problem, state, coef, intercept, rows=0.0):
     scale = scale_of(state)
     with np.errstate(all="ignore"):
         inverse = np.where(scale > 0.0, 1.0 / scale, 0.0)
-        norms = np.nan_to_num(coef**2 @ inverse, posinf=0.0)
+        norms = np.nan_to_num(times(coef**2, inverse), posinf=0.0)
     if problem.loss.coupled:
         norms[0] = norms.sum()  # coupled outputs have their sums in the first place
     state["norms"][:] = norms

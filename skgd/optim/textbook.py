@@ -10,6 +10,7 @@ from sklearn.utils import gen_batches
 from skgd.kernels import Epoch, by_blocks
 from skgd.objective import penalties
 from skgd.optim import schedules
+from skgd.optim.quasi_newton import inner
 from skgd.training.method import EpochResult
 from skgd.training.state import best_of
 
@@ -104,6 +105,8 @@ class Textbook:
         n_rows = len(visits[0])
         n_updates = -(-n_rows // self.batch_size)
         steps = schedules.steps(self.schedule, state.t, n_updates, state.eta)
+        if isinstance(self.schedule, schedules.Checked):
+            self.problem.data.check()
         average_from, n_averaged = 0, 0
         if state.average:
             # Update t is averaged from t = state.average on.
@@ -125,7 +128,7 @@ class Textbook:
     def norm_of_move(self, before, state, eta):
         """Norm of the gradient mapping: the move of an update divided by its step."""
         moves = (state.coef - before.coef, state.intercept - before.intercept)
-        return float(np.sqrt(sum(np.vdot(move, move) for move in moves)) / eta)
+        return float(np.sqrt(sum(inner(move, move) for move in moves)) / eta)
 
     def evaluated(self, state):
         return self.before or state

@@ -33,6 +33,9 @@ class Data(Protocol):
     order: str  # "C" or "F": the memory order of coefficients
     mean_stored: float  # stored values per row
 
+    def check(self):
+        """Raise ValueError if X, which the user's code may change, cannot be read."""
+
     def constant(self, loss, n_outputs: int):
         """The best intercepts with W = 0, (K,)."""
 
@@ -95,6 +98,9 @@ class LocalData:
     @cached_property
     def _all_rows(self):
         return np.arange(self.n_rows) if self.rows is None else self.rows
+
+    def check(self):
+        self.X.check()
 
     def constant(self, loss, n_outputs):
         return np.asarray(loss.constant(self.y, self.weight, n_outputs), dtype=float)

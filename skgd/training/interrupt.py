@@ -27,5 +27,7 @@ class Interrupt:
 
     def catch(self, signum, frame):
         if self.caught:
+            # It may arrive on the way out, before the former handler is back.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt
         self.caught = True

@@ -103,6 +103,8 @@ def train(
             if watch is not None:
                 watch(state)
             stopped = tasks is not None and tasks.end(state if sane else None, history)
+            if watch or tasks or score:
+                problem.data.check()  # the user's code may have changed X
             if diverged:
                 reason = "diverged"
                 break
@@ -120,6 +122,9 @@ def train(
             ending = method.finish(ending, progress, largest)
         elif reason == "diverged":
             ending.state = progress.initial
+    if interrupt.caught:
+        # Or else one that came while the result was chosen would be swallowed.
+        ending.reason = "interrupted"
     if verbose and max_iter > 1:
         print(f"ended after {len(history)} epochs: {ending.reason}")
     return ending, history

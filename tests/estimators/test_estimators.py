@@ -412,8 +412,8 @@ def test_visits_are_those_of_random_orders(monkeypatch, ahead, some, weighted):
     with visits_module.Visits(local, np.random.default_rng(0), n_epochs=4) as visits:
         for _ in range(4):
             drawn = visits.draw()
-            if visits.next:
-                visits.next.result()  # is not written over what was drawn
+            if visits.ahead:
+                visits.ahead.end()  # is not written over what was drawn
             order = generator.permutation(n)
             np.testing.assert_array_equal(drawn[0], order + n * some)
             np.testing.assert_array_equal(drawn[1], y[order])

@@ -32,8 +32,8 @@ def test_metric_epoch_equals_reference(
     n, p = X.shape
     function = LOSSES[loss]
     l1, l2 = PENALTIES[penalty]
-    # The sparse loop keeps the scale and the path in single precision.
-    scale = (rng.random(p) + 0.2).astype(np.float32).astype(np.float64)
+    # The sparse loop keeps the root of the scale and the path in single precision.
+    scale = (rng.random(p) + 0.4).astype(np.float32).astype(np.float64) ** 2
     mean = rng.normal(size=p) if storage == "dense" else np.zeros(p)
     weights = rng.random(n) + 0.5
     x = X.astype(dtype)
