@@ -6,11 +6,11 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
+from samples import SOLVERS
 from skgd import GDClassifier, GDRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-SOLVERS = ("batch", "minibatch", "sgd")
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 5))
 Y = X @ rng.normal(size=5)

@@ -13,12 +13,12 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, r2_score
 from sklearn.preprocessing import StandardScaler
 
+from samples import SOLVERS
 from skgd import GDClassifier, GDRegressor
 from skgd.kernels import loss_totals
 from skgd.objective.classification import Multinomial
 from skgd.objective.table import REGRESSION_LOSSES
 
-SOLVERS = ("batch", "minibatch", "sgd")
 STORAGES = [np.asarray, sp.csr_array]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from cases import LOSSES, STORAGES, assert_close, make_data, stored
 
+from cases import LOSSES, STORAGES, assert_close, make_data, stored
 from skgd.kernels import (
     Rows,
     feature_moments,

@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import reference
 from cases import (
     LOSSES,
     PENALTIES,
@@ -12,10 +16,6 @@ from cases import (
     make_data,
     stored,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import reference
 from skgd.kernels import Epoch, Rows, loss_at, loss_gradient
 from skgd.objective.classification import Multinomial, OneVsRest
 from skgd.objective.table import CLASSIFICATION_LOSSES

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from cases import LOSSES, PENALTIES, STORAGES, assert_close, make_data, stored
 
 import reference
+from cases import LOSSES, PENALTIES, STORAGES, assert_close, make_data, stored
 from skgd.kernels import MetricEpoch, Rows, row_products
 
 
