@@ -1,5 +1,10 @@
 """Data and models that the tests of estimators have in common."""
 
+import copy
+import io
+import pickle
+
+import joblib
 import numpy as np
 import pytest
 
@@ -50,6 +55,21 @@ def targets_of(loss, y):
     if loss == "poisson":
         return np.floor(np.exp(np.clip((y - y.mean()) / y.std(), -3, 3)))
     return (y > np.median(y)).astype(int) if loss in LOSSES_OF_CLASSES else y
+
+
+def through_joblib(model):
+    file = io.BytesIO()
+    joblib.dump(model, file)
+    file.seek(0)
+    return joblib.load(file)
+
+
+# How an estimator may be kept and come back.
+STORED = {
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+    "joblib": through_joblib,
+    "copy": copy.deepcopy,
+}
 
 
 def same_model(a, b):

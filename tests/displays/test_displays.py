@@ -189,6 +189,24 @@ def test_contours_are_the_objective(plt):
     assert display.ax_.get_xlim() == (-2.0, 2.0)
 
 
+@pytest.mark.parametrize(
+    "coefficients, message",
+    [
+        ((0, 3), "no feature of X"),
+        ((-1, 0), "no feature of X"),
+        ((0, "a"), "no feature of X"),
+        ((1, 1), "two different ones"),
+        ((0,), "two different ones"),
+        ((0, 1, 2), "two different ones"),
+    ],
+)
+def test_coefficients_that_cannot_be_drawn(plt, data, coefficients, message):
+    with pytest.raises(ValueError, match=message):
+        DescentPathDisplay.from_estimator(
+            GDRegressor(), *data, coefficients=coefficients
+        )
+
+
 def test_paths_that_cannot_be_drawn(plt, data):
     X, y = data
     draw = DescentPathDisplay.from_estimator
@@ -200,12 +218,6 @@ def test_paths_that_cannot_be_drawn(plt, data):
         )
     with pytest.raises(TypeError, match="Got Ridge"):
         draw(Ridge(), X, y)
-    for wrong in ((0, 3), (-1, 0), (0, "a")):
-        with pytest.raises(ValueError, match="no feature of X"):
-            draw(GDRegressor(), X, y, coefficients=wrong)
-    for wrong in ((1, 1), (0,), (0, 1, 2)):
-        with pytest.raises(ValueError, match="two different ones"):
-            draw(GDRegressor(), X, y, coefficients=wrong)
     with pytest.raises(ValueError, match="no intercept"):
         draw(GDRegressor(fit_intercept=False), X, y, coefficients=(0, "intercept"))
     with pytest.raises(ValueError, match="coef_init does not match"):

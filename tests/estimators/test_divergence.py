@@ -2,18 +2,13 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import (
-    load_diabetes,
-)
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
 from samples import SOLVERS, regression
 from skgd import GDRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-# --------------------------------------------------------------------------- divergence
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

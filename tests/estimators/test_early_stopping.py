@@ -18,9 +18,6 @@ from skgd import GDClassifier, GDRegressor
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-# ----------------------------------------------------------------------- early stopping
-
-
 def test_early_stopping_restores_the_best_coefficients():
     X, y = load_breast_cancer(return_X_y=True)
     X = StandardScaler().fit_transform(X)

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.datasets import (
-    make_regression,
-)
+from sklearn.datasets import make_regression
 from sklearn.multiclass import OneVsRestClassifier
 from threadpoolctl import threadpool_limits
 
@@ -29,49 +27,59 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 @every_loss
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("average", [False, True])
-def test_batch_sizes_one_and_n_are_sgd_and_batch(cls, loss, data, penalty, average):
+@pytest.mark.parametrize("storage", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize(
+    "batch_size, solver", [(1, "sgd"), (120, "batch"), (1200, "batch")]
+)
+def test_batch_sizes_one_and_n_are_sgd_and_batch(
+    cls, loss, data, penalty, average, storage, batch_size, solver
+):
     X, y = data()
     common = dict(penalty=penalty, eta0=0.01, learning_rate="invscaling", tol=None,
                   max_iter=4, random_state=0, average=average, alpha=0.01)  # fmt: skip
-    for storage in (np.asarray, sp.csr_array):
-        data_in = storage(X)
-        sgd = cls(loss, solver="sgd", **common).fit(data_in, y)
-        one = cls(loss, solver="minibatch", batch_size=1, **common).fit(data_in, y)
-        assert_same(one, sgd)
-        batch = cls(loss, solver="batch", **common).fit(data_in, y)
-        for batch_size in (len(y), 10 * len(y)):
-            big = cls(loss, batch_size=batch_size, **common).fit(data_in, y)
-            assert_same(big, batch)
-            assert big.batch_size_ == len(y)
+    ours = cls(loss, batch_size=batch_size, **common).fit(storage(X), y)
+    assert_same(ours, cls(loss, solver=solver, **common).fit(storage(X), y))
+    assert ours.batch_size_ == min(batch_size, len(y))
 
 
 # -------------------------------------------------------------------- storage and dtype
+
+
+def csr(X, index):
+    X = sp.csr_array(X)
+    X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
+    return X
+
+
+FORMS = {
+    "fortran": np.asfortranarray,
+    "csr_matrix": sp.csr_matrix,
+    "csr32": lambda X: csr(X, np.int32),
+    "csr64": lambda X: csr(X, np.int64),
+    "float32": lambda X: X.astype(np.float32),
+    "float32 csr32": lambda X: csr(X.astype(np.float32), np.int32),
+    "float32 csr64": lambda X: csr(X.astype(np.float32), np.int64),
+}
 
 
 @every_loss
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
 @pytest.mark.parametrize("average", [False, True])
-def test_dense_equals_csr_and_float32_is_close(
-    cls, loss, data, solver, penalty, average
-):
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_of_the_same_data(cls, loss, data, solver, penalty, average, form):
     X, y = data()
     X[np.abs(X) < 0.8] = 0.0
     model = cls(loss, solver=solver, penalty=penalty, eta0=0.01, max_iter=5, tol=None,
                 learning_rate="constant", random_state=0, average=average,
                 alpha=0.01)  # fmt: skip
     dense = clone(model).fit(X, y)
+    other = clone(model).fit(FORMS[form](X), y)
+    single = form.startswith("float32")
     assert dense.coef_.dtype == np.float64
-    for index in (np.int32, np.int64):
-        csr = sp.csr_array(X)
-        csr.indices, csr.indptr = csr.indices.astype(index), csr.indptr.astype(index)
-        assert_same(clone(model).fit(csr, y), dense, 1e-10)
-        single = clone(model).fit(csr.astype(np.float32), y)
-        assert single.coef_.dtype == single.intercept_.dtype == np.float32
-        assert_same(single, dense, 1e-4)
-    assert_same(clone(model).fit(sp.csr_matrix(X), y), dense, 1e-10)
-    assert_same(clone(model).fit(X.astype(np.float32), y), dense, 1e-4)
-    assert_same(clone(model).fit(np.asfortranarray(X), y), dense)
+    assert other.coef_.dtype == (np.float32 if single else np.float64)
+    assert other.intercept_.dtype == other.coef_.dtype
+    assert_same(other, dense, 1e-4 if single else 1e-10)
 
 
 def test_one_pass_over_several_classes_equals_separate_fits():
@@ -93,29 +101,29 @@ def test_one_pass_over_several_classes_equals_separate_fits():
 @every_loss
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_weight_zero_is_absence(cls, loss, data, solver, early_stopping):
+@pytest.mark.parametrize("storage", [np.asarray, sp.csr_array])
+def test_weight_zero_is_absence(cls, loss, data, solver, early_stopping, storage):
     X, y = data()
     s = np.random.default_rng(1).integers(0, 3, size=len(y)).astype(float)
     kept = s > 0
-    for storage in (np.asarray, sp.csr_array):
-        model = cls(loss, solver=solver, random_state=0, max_iter=3, tol=None,
-                    early_stopping=early_stopping)  # fmt: skip
-        all_rows = clone(model).fit(storage(X), y, sample_weight=s)
-        some = clone(model).fit(storage(X[kept]), y[kept], sample_weight=s[kept])
-        np.testing.assert_allclose(all_rows.coef_, some.coef_, rtol=1e-13)
-        assert all_rows.eta0_ == pytest.approx(some.eta0_, rel=1e-12)
-        assert all_rows.t_ == some.t_
+    model = cls(loss, solver=solver, random_state=0, max_iter=3, tol=None,
+                early_stopping=early_stopping)  # fmt: skip
+    all_rows = clone(model).fit(storage(X), y, sample_weight=s)
+    some = clone(model).fit(storage(X[kept]), y[kept], sample_weight=s[kept])
+    np.testing.assert_allclose(all_rows.coef_, some.coef_, rtol=1e-13)
+    assert all_rows.eta0_ == pytest.approx(some.eta0_, rel=1e-12)
+    assert all_rows.t_ == some.t_
 
 
-def test_weight_zero_is_absence_exactly_for_given_steps():
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_weight_zero_is_absence_exactly_for_given_steps(solver):
     X, y = regression()
     s = np.random.default_rng(1).integers(0, 3, size=len(y)).astype(float)
-    for solver in SOLVERS:
-        model = GDRegressor(solver=solver, random_state=0, eta0=0.01, max_iter=5)
-        all_rows = clone(model).fit(X, y, sample_weight=s)
-        some = clone(model).fit(X[s > 0], y[s > 0], sample_weight=s[s > 0])
-        assert all_rows.n_iter_ == some.n_iter_
-        np.testing.assert_allclose(all_rows.coef_, some.coef_, rtol=1e-14)
+    model = GDRegressor(solver=solver, random_state=0, eta0=0.01, max_iter=5)
+    all_rows = clone(model).fit(X, y, sample_weight=s)
+    some = clone(model).fit(X[s > 0], y[s > 0], sample_weight=s[s > 0])
+    assert all_rows.n_iter_ == some.n_iter_
+    np.testing.assert_allclose(all_rows.coef_, some.coef_, rtol=1e-14)
 
 
 @every_loss
@@ -141,18 +149,22 @@ def test_balanced_classes_count_weights_as_rows():
 
 @every_loss
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_weights_times_a_constant_change_nothing(cls, loss, data, solver):
+@pytest.mark.parametrize("factor", [1e-300, 7.0, 1e300])
+def test_weights_times_a_constant_change_nothing(cls, loss, data, solver, factor):
     X, y = data()
     s = np.random.default_rng(1).random(len(y)) + 0.1
     model = cls(loss, solver=solver, random_state=0, max_iter=3)
     one = clone(model).fit(X, y, sample_weight=s)
-    for factor in (1e-300, 7.0, 1e300):
-        assert_same(clone(model).fit(X, y, sample_weight=factor * s), one, 1e-11)
-    assert_same(
-        clone(model).fit(X, y, sample_weight=np.full(len(y), 3.0)),
-        clone(model).fit(X, y),
-        0,
-    )
+    assert_same(clone(model).fit(X, y, sample_weight=factor * s), one, 1e-11)
+
+
+@every_loss
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_equal_weights_are_none(cls, loss, data, solver):
+    X, y = data()
+    model = cls(loss, solver=solver, random_state=0, max_iter=3)
+    equal = clone(model).fit(X, y, sample_weight=np.full(len(y), 3.0))
+    assert_same(equal, clone(model).fit(X, y), 0)
 
 
 def test_class_weights_multiply_sample_weights():
@@ -212,11 +224,15 @@ def test_same_bits_whatever_the_number_of_threads(solver, storage, p, n_classes)
         np.testing.assert_array_equal(result, results[0])
 
 
-def test_random_state_decides_the_order():
+def test_random_state_decides_the_order_of_fit():
     X, y = regression()
     fits = [GDRegressor(random_state=seed, max_iter=3).fit(X, y) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(fits[0].coef_, fits[1].coef_)
     assert np.any(fits[0].coef_ != fits[2].coef_)
+
+
+def test_random_state_decides_the_order_of_partial_fit():
+    X, y = regression()
     calls = [GDRegressor(random_state=0, eta0=0.1) for _ in range(2)]
     for model in calls:
         for _ in range(3):

@@ -22,9 +22,6 @@ from skgd import GDClassifier, GDRegressor
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-# ----------------------------------------------------------- the batch solver's optimum
-
-
 def optimum(model, X, y, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
@@ -34,22 +31,20 @@ def optimum(model, X, y, **kwargs):
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.5])
-def test_batch_reaches_the_optimum_of_least_squares(alpha):
+@pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet"])
+def test_batch_reaches_the_optimum_of_least_squares(penalty, alpha):
     X, y = regression()
-    n = len(y)
-    peers = {
-        "l2": Ridge(alpha=n * alpha),
+    peer = {
+        "l2": Ridge(alpha=len(y) * alpha),
         "l1": Lasso(alpha=alpha, tol=1e-12),
         "elasticnet": ElasticNet(alpha=alpha, l1_ratio=0.3, tol=1e-12),
-    }
-    for penalty, peer in peers.items():
-        ours = optimum(GDRegressor(penalty=penalty, alpha=alpha, l1_ratio=0.3), X, y)
-        peer.fit(X, y)
-        np.testing.assert_allclose(ours.coef_, peer.coef_, atol=1e-5)
-        np.testing.assert_allclose(ours.intercept_, peer.intercept_, atol=1e-5)
+    }[penalty].fit(X, y)
+    ours = optimum(GDRegressor(penalty=penalty, alpha=alpha, l1_ratio=0.3), X, y)
+    np.testing.assert_allclose(ours.coef_, peer.coef_, atol=1e-5)
+    np.testing.assert_allclose(ours.intercept_, peer.intercept_, atol=1e-5)
 
 
-def test_batch_reaches_the_optimum_of_other_losses():
+def test_batch_reaches_the_optimum_of_the_poisson_loss():
     X, y = regression(80, 3)
     alpha = 0.1
     ours = optimum(GDRegressor("poisson", alpha=alpha, penalty="l2"), X, y)
@@ -57,12 +52,19 @@ def test_batch_reaches_the_optimum_of_other_losses():
     np.testing.assert_allclose(ours.coef_, peer.coef_, atol=1e-5)
     np.testing.assert_allclose(ours.predict(X), peer.predict(X), rtol=1e-4)
 
-    labels = y > np.median(y)
+
+def test_batch_reaches_the_optimum_of_logistic_regression():
+    X, y = regression(80, 3)
+    alpha, labels = 0.1, y > np.median(y)
     ours = optimum(GDClassifier(alpha=alpha), X, labels)
     peer = LogisticRegression(C=1 / (alpha * len(y)), tol=1e-12).fit(X, labels)
     np.testing.assert_allclose(ours.coef_, peer.coef_, atol=1e-5)
     np.testing.assert_allclose(ours.predict_proba(X), peer.predict_proba(X), atol=1e-5)
 
+
+def test_batch_reaches_the_optimum_of_the_squared_hinge():
+    X, y = regression(80, 3)
+    alpha, labels = 0.1, y > np.median(y)
     # LinearSVC penalises the intercept, and its squared hinge has no factor.
     ours = optimum(
         GDClassifier("squared_hinge", alpha=alpha, fit_intercept=False), X, labels

@@ -1,9 +1,5 @@
 """Going on: partial_fit, warm starts, stored estimators."""
 
-import io
-import pickle
-
-import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -11,6 +7,7 @@ from sklearn.base import clone
 
 from samples import (
     SOLVERS,
+    STORED,
     assert_same,
     classification,
     every_loss,
@@ -21,49 +18,36 @@ from skgd import GDClassifier, GDRegressor
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-# ------------------------------------------------------------- partial_fit, warm starts
-
-
 @every_loss
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("learning_rate", ["constant", "invscaling", "optimal"])
 @pytest.mark.parametrize("average", [False, True, 3])
+@pytest.mark.parametrize("storage", [np.asarray, sp.csr_array])
 def test_two_epochs_of_fit_are_two_calls_of_partial_fit(
-    cls, loss, data, solver, learning_rate, average
+    cls, loss, data, solver, learning_rate, average, storage
 ):
     X, y = data()
     classes = {} if cls is GDRegressor else {"classes": np.unique(y)}
     model = cls(loss, solver=solver, penalty="elasticnet", eta0=0.01, shuffle=False,
                 learning_rate=learning_rate, max_iter=2, tol=None, average=average,
                 alpha=1.0)  # fmt: skip
-    for storage in (np.asarray, sp.csr_array):
-        fitted = clone(model).fit(storage(X), y)
-        called = clone(model)
-        for _ in range(2):
-            called.partial_fit(storage(X), y, **classes)
-        assert_same(called, fitted, 1e-11)
-        assert called.t_ == fitted.t_
-        np.testing.assert_allclose(called.loss_curve_, fitted.loss_curve_, rtol=1e-11)
-        assert called.history_["n_updates"] == fitted.history_["n_updates"]
+    fitted = clone(model).fit(storage(X), y)
+    called = clone(model)
+    for _ in range(2):
+        called.partial_fit(storage(X), y, **classes)
+    assert_same(called, fitted, 1e-11)
+    assert called.t_ == fitted.t_
+    np.testing.assert_allclose(called.loss_curve_, fitted.loss_curve_, rtol=1e-11)
+    assert called.history_["n_updates"] == fitted.history_["n_updates"]
 
 
-@pytest.mark.parametrize("how", ["pickle", "joblib", "copy"])
+@pytest.mark.parametrize("how", STORED)
 @pytest.mark.parametrize("average", [False, True])
 def test_a_stored_estimator_goes_on_identically(how, average):
     X, y = classification()
     model = GDClassifier(random_state=0, average=average, eta0=0.1)
     model.partial_fit(X, y, classes=["a", "b", "c"])
-    if how == "pickle":
-        again = pickle.loads(pickle.dumps(model))
-    elif how == "joblib":
-        buffer = io.BytesIO()
-        joblib.dump(model, buffer)
-        buffer.seek(0)
-        again = joblib.load(buffer)
-    else:
-        import copy
-
-        again = copy.deepcopy(model)
+    again = STORED[how](model)
     for _ in range(2):
         model.partial_fit(X, y)
         again.partial_fit(X, y)

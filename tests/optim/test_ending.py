@@ -19,44 +19,67 @@ from skgd import GDClassifier, GDRegressor
 # ------------------------------------------------------------------------- what it says
 
 
-def test_every_reason_to_stop():
-    X, y = load_diabetes(return_X_y=True)
+def fit_and_warnings(**parameters):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = GDRegressor(random_state=0, **parameters)
+        model.fit(*load_diabetes(return_X_y=True))
+    return model, [str(w.message) for w in caught]
 
-    def fit(**parameters):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            model = GDRegressor(random_state=0, **parameters).fit(X, y)
-        return model, [str(w.message) for w in caught]
 
-    model, messages = fit()
-    assert (model.stop_reason_, messages) == ("converged", [])
-    model, messages = fit(loss="quantile", max_iter=5)
-    assert model.stop_reason_ == "max_iter" and "increasing max_iter" in messages[0]
-    assert f"About {model.gap_:.1g} of the gain" in messages[0]
-    model, messages = fit(loss="poisson", tol=1e-300, max_iter=10_000)
-    assert (model.stop_reason_, messages) == ("stalled", [])
-    assert model.gap_ < 1e-10  # not to be told from nothing
-    single = (load_diabetes(scaled=False, return_X_y=True)[0] + 1e7).astype(np.float32)
+@pytest.mark.parametrize(
+    "parameters, reason, message",
+    [
+        ({}, "converged", None),
+        ({"loss": "quantile", "max_iter": 5}, "max_iter", "increasing max_iter"),
+        (
+            {"loss": "poisson", "tol": 1e-300, "max_iter": 10_000},
+            "stalled",
+            None,  # what is left is not to be told from nothing
+        ),
+        ({"finish": False}, "no_progress", None),
+        (
+            {"loss": "huber", "early_stopping": True, "n_iter_no_change": 1},
+            "early_stopping",
+            None,
+        ),
+        ({"eta0": 1e3}, "diverged", "too large"),
+        (
+            {"eta0": 1e-6, "learning_rate": "constant", "max_iter": 50},
+            "max_iter",
+            "times smaller than a stable step",
+        ),
+        ({"eta0": 0.5, "max_iter": 5000, "batch_size": 442}, "no_progress", None),
+        ({"max_iter": 3, "tol": None, "loss": "poisson"}, "max_iter", None),
+    ],
+)
+def test_every_reason_to_stop(parameters, reason, message):
+    model, messages = fit_and_warnings(**parameters)
+    assert model.stop_reason_ == reason
+    if message is None:
+        assert messages == []
+    else:
+        assert message in messages[0]
+    if reason == "stalled":
+        assert model.gap_ < 1e-10
+    if reason == "diverged":
+        assert np.isnan(model.gap_)
+    if parameters.get("loss") == "quantile":
+        assert f"About {model.gap_:.1g} of the gain" in messages[0]
+
+
+def test_early_stopping_warns_of_nothing():
+    model, messages = fit_and_warnings(early_stopping=True)
+    assert model.stop_reason_ in ("early_stopping", "converged") and not messages
+
+
+def test_rounding_errors_of_data_are_a_reason_to_stop():
+    X, y = load_diabetes(scaled=False, return_X_y=True)
+    single = (X + 1e7).astype(np.float32)
     with pytest.warns(ConvergenceWarning, match="no step lowers the objective"):
         model = GDRegressor(random_state=0).fit(single, y)
     assert model.stop_reason_ == "stalled" and model.gap_ > model.tol
     assert model.objective_ == pytest.approx(objective(model, single, y), rel=1e-6)
-    model, messages = fit(finish=False)
-    assert (model.stop_reason_, messages) == ("no_progress", [])
-    model, messages = fit(early_stopping=True)
-    assert model.stop_reason_ in ("early_stopping", "converged") and not messages
-    model, messages = fit(loss="huber", early_stopping=True, n_iter_no_change=1)
-    assert (model.stop_reason_, messages) == ("early_stopping", [])
-    model, messages = fit(eta0=1e3)
-    assert model.stop_reason_ == "diverged" and "too large" in messages[0]
-    assert np.isnan(model.gap_)
-    model, messages = fit(eta0=1e-6, learning_rate="constant", max_iter=50)
-    assert model.stop_reason_ == "max_iter"
-    assert "times smaller than a stable step" in messages[0]
-    model, messages = fit(eta0=0.5, max_iter=5000, batch_size=len(y))
-    assert (model.stop_reason_, messages) == ("no_progress", [])
-    model, messages = fit(max_iter=3, tol=None, loss="poisson")
-    assert (model.stop_reason_, messages) == ("max_iter", [])
 
 
 @pytest.mark.parametrize("factor", [1.01, 1.03, 1.5, 100.0])
@@ -88,21 +111,19 @@ def test_a_curve_that_falls_again_has_not_diverged():
     assert model.stop_reason_ == "max_iter"
 
 
-def test_textbook_fits_are_never_worse_than_a_constant_in_silence():
-    for scaled in (False, True):
-        X, y = load_breast_cancer(return_X_y=True)
-        X = StandardScaler().fit_transform(X) if scaled else X
-        for eta0 in 10.0 ** np.arange(-7, 2, 2):
-            for solver in SOLVERS:
-                model = GDClassifier(
-                    solver=solver, eta0=eta0, random_state=0, max_iter=100
-                )
-                with warnings.catch_warnings(record=True) as caught:
-                    warnings.simplefilter("always")
-                    model.fit(X, y)
-                assert model.stop_reason_ != "converged"
-                if objective(model, X, y) > constant_objective(model, X, y):
-                    assert caught
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("eta0", [1e-7, 1e-5, 1e-3, 0.1, 10.0])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_textbook_fits_are_never_worse_than_a_constant_in_silence(solver, eta0, scaled):
+    X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X) if scaled else X
+    model = GDClassifier(solver=solver, eta0=eta0, random_state=0, max_iter=100)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    assert model.stop_reason_ != "converged"
+    if objective(model, X, y) > constant_objective(model, X, y):
+        assert caught
 
 
 def test_advice_for_optimal_names_no_step():
@@ -115,16 +136,17 @@ def test_advice_for_optimal_names_no_step():
     assert "set eta0=" not in message
 
 
-def test_a_penalty_that_takes_all_warns():
+@pytest.mark.parametrize("loss", ["huber", "absolute_error", "quantile"])
+def test_a_penalty_that_takes_all_warns(loss):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(500, 4))
     y = 3e5 + X @ [8e4, 4e4, -2e4, 1e4] + 2e4 * rng.standard_t(3, size=500)
-    for loss in ("huber", "absolute_error", "quantile"):
-        with pytest.warns(UserWarning, match="Scale y, or decrease alpha"):
-            GDRegressor(loss, random_state=0).fit(X, y)
-        for parameters in ({"penalty": None}, {"alpha": 1e-9}):
-            GDRegressor(loss, random_state=0, **parameters).fit(X, y)
-        GDRegressor(loss, random_state=0).fit(X, (y - y.mean()) / y.std())
+    with pytest.warns(UserWarning, match="Scale y, or decrease alpha"):
+        GDRegressor(loss, random_state=0).fit(X, y)
+    # What the warning advises, and a loss that grows with the targets, give none.
+    GDRegressor(loss, random_state=0, penalty=None).fit(X, y)
+    GDRegressor(loss, random_state=0, alpha=1e-9).fit(X, y)
+    GDRegressor(loss, random_state=0).fit(X, (y - y.mean()) / y.std())
     GDRegressor(random_state=0).fit(X, y)
 
 
@@ -182,27 +204,27 @@ def test_converged_is_true(loss, penalty, solver, n, p, seed):
 # -------------------------------------------------------------- early stopping, scoring
 
 
-def test_ties_of_the_score_are_broken_by_the_loss():
+@pytest.mark.parametrize("parameters", [{"solver": "batch"}, {"eta0": 0.1}])
+def test_ties_of_the_score_are_broken_by_the_loss(parameters):
     # A rare class leaves the accuracy as it is from the start on.
     rng = np.random.default_rng(0)
     X = rng.normal(size=(4000, 10))
     z = X @ rng.normal(size=10) * 0.5 - 6.5
     y = (rng.random(4000) < 1 / (1 + np.exp(-z))).astype(int)
-    for parameters in ({"solver": "batch"}, {"eta0": 0.1}):
-        model = GDClassifier(early_stopping=True, random_state=0, **parameters)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(X, y)
-        scores, losses = (
-            np.array(model.history_[f"validation_{name}"]) for name in ("score", "loss")
-        )
-        best = np.flatnonzero(scores == scores.max())
-        kept = best[losses[best].argmin()]
-        assert kept > 0
-        assert losses[kept] < 0.9 * losses[0]
-        assert model.history_["objective"][kept] == pytest.approx(
-            model.objective_, rel=0.02
-        )
+    model = GDClassifier(early_stopping=True, random_state=0, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
+    scores, losses = (
+        np.array(model.history_[f"validation_{name}"]) for name in ("score", "loss")
+    )
+    best = np.flatnonzero(scores == scores.max())
+    kept = best[losses[best].argmin()]
+    assert kept > 0
+    assert losses[kept] < 0.9 * losses[0]
+    assert model.history_["objective"][kept] == pytest.approx(
+        model.objective_, rel=0.02
+    )
 
 
 @pytest.mark.parametrize("storage", [np.asarray, sp.csr_array])
@@ -231,9 +253,13 @@ def test_scoring(storage):
         .fit(X, y, sample_weight=np.where(y == 1, 1.0, 3.0))
     )
     assert not np.allclose(weighted.history_["validation_score"], scores[brier])
-    for scoring in ("no such score", 3):
-        with pytest.raises(ValueError, match="The 'scoring' parameter"):
-            clone(model).set_params(scoring=scoring).fit(X, y)
+
+
+@pytest.mark.parametrize("scoring", ["no such score", 3])
+def test_bad_scoring(scoring):
+    model = GDRegressor(early_stopping=True, scoring=scoring)
+    with pytest.raises(ValueError, match="The 'scoring' parameter"):
+        model.fit(*load_diabetes(return_X_y=True))
 
 
 def test_gap_of_early_stopping_is_that_of_the_model_kept():

@@ -36,7 +36,8 @@ pytestmark = pytest.mark.usefixtures("sparse_is_sparse")
 @pytest.mark.parametrize("options", PENALTIES)
 @pytest.mark.parametrize("form", ["dense", "sparse", "float32"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_same_bits_whatever_the_chunks(loss, form, options):
+@pytest.mark.parametrize("size", [1, 5, 97])
+def test_same_bits_whatever_the_chunks(loss, form, options, size):
     X, z = data()
     y = targets(loss, z)
     X = sp.csr_array(X) if form == "sparse" else X
@@ -45,8 +46,7 @@ def test_same_bits_whatever_the_chunks(loss, form, options):
     whole = learn(model_of(loss, **options), X, y, len(y), weight)
     assert np.isfinite(whole.coef_).all() and whole.coef_.any()
     assert whole.coef_.dtype == X.dtype
-    for size in (1, 5, 97):
-        same(learn(model_of(loss, **options), X, y, size, weight, save=size > 1), whole)
+    same(learn(model_of(loss, **options), X, y, size, weight, save=size > 1), whole)
 
 
 @pytest.mark.parametrize("parameters", [{"half_life": 30}, {"fit_intercept": False}])
@@ -140,18 +140,18 @@ def test_few_rows_after_a_fit_move_a_classifier_little(load, solver):
     assert model.score(X, y) > score - 0.05
 
 
-def test_k_rows_move_a_fit_about_as_a_fit_of_all_rows():
+@pytest.mark.parametrize("k", [1, 10, 100, 1000])
+def test_k_rows_move_a_fit_about_as_a_fit_of_all_rows(k):
     rng = np.random.default_rng(5)
     coef = rng.normal(size=8)
     X = rng.normal(size=(2000, 8))
     y = X @ coef + rng.normal(size=2000)
     fitted = GDRegressor(tol=1e-8, random_state=0).fit(X[:1000], y[:1000])
-    for k in (1, 10, 100, 1000):
-        model = pickle.loads(pickle.dumps(fitted))
-        model.partial_fit(X[1000 : 1000 + k], y[1000 : 1000 + k])
-        exact = Ridge(alpha=1e-4 * (1000 + k)).fit(X[: 1000 + k], y[: 1000 + k])
-        moved = np.linalg.norm(model.coef_ - fitted.coef_)
-        assert moved < 1.5 * np.linalg.norm(exact.coef_ - fitted.coef_)
+    model = pickle.loads(pickle.dumps(fitted))
+    model.partial_fit(X[1000 : 1000 + k], y[1000 : 1000 + k])
+    exact = Ridge(alpha=1e-4 * (1000 + k)).fit(X[: 1000 + k], y[: 1000 + k])
+    moved = np.linalg.norm(model.coef_ - fitted.coef_)
+    assert moved < 1.5 * np.linalg.norm(exact.coef_ - fitted.coef_)
 
 
 def test_three_rows_of_other_targets_after_a_stream():
@@ -180,14 +180,14 @@ def test_digits_in_small_chunks(size):
     assert learn(GDClassifier(random_state=0), X, y, size).score(X, y) > 0.85
 
 
-def test_one_class_first():
+@pytest.mark.parametrize("loss", ["log_loss", "hinge", "squared_hinge"])
+def test_one_class_first(loss):
     X, y = load_breast_cancer(return_X_y=True)
     order = np.concatenate(
         [np.flatnonzero(y == 1)[:100], np.random.default_rng(0).permutation(len(y))]
     )
-    for loss in ("log_loss", "hinge", "squared_hinge"):
-        model = learn(GDClassifier(loss, random_state=0), X[order], y[order], 25)
-        assert model.score(X, y) > 0.85
+    model = learn(GDClassifier(loss, random_state=0), X[order], y[order], 25)
+    assert model.score(X, y) > 0.85
 
 
 # --------------------------------------------------------------------- how far one gets
@@ -228,14 +228,14 @@ def test_sorted_rows(loss, by):
     assert percent_left(learn(model_of(loss), X, y, 50), X, y) < 5
 
 
-def test_a_feature_that_appears_late():
+@pytest.mark.parametrize("storage", [np.asarray, sp.csr_array])
+def test_a_feature_that_appears_late(storage):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(10_000, 4))
     X[:8000, 3] = 0.0
     y = X @ [1.0, -2.0, 0.5, 3.0] + rng.normal(size=len(X))
-    for rows in (X, sp.csr_array(X)):
-        model = learn(GDRegressor(random_state=0), rows, y, 100)
-        np.testing.assert_allclose(model.coef_, [1.0, -2.0, 0.5, 3.0], atol=0.2)
+    model = learn(GDRegressor(random_state=0), storage(X), y, 100)
+    np.testing.assert_allclose(model.coef_, [1.0, -2.0, 0.5, 3.0], atol=0.2)
 
 
 @pytest.mark.filterwarnings("ignore:partial_fit met values too large")

@@ -6,9 +6,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.datasets import (
-    load_wine,
-)
+from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import Ridge
 
@@ -73,6 +71,10 @@ def test_a_model_that_was_never_fitted():
     assert np.isfinite(model.score(X, z))
     model.partial_fit(X[:1], [X[0] @ np.arange(5.0) + 2.0])
     np.testing.assert_allclose(model.coef_, np.arange(5.0), rtol=0.01, atol=0.01)
+
+
+def test_a_classifier_that_was_never_fitted():
+    X, z = data()
     y = (z > 0).astype(int)
     model = GDClassifier(random_state=0)
     model.coef_, model.intercept_ = np.ones((1, 5)), np.array([-2.0])
@@ -89,12 +91,13 @@ def test_coefficients_of_a_wrong_shape():
         model.partial_fit(X, z)
 
 
-def test_dtype_is_that_of_the_first_chunk():
+@pytest.mark.parametrize(
+    "first, then", [("float32", "float64"), ("float64", "float32")]
+)
+def test_dtype_is_that_of_the_first_chunk(first, then):
     X, z = data()
-    single = GDRegressor(random_state=0).partial_fit(X.astype(np.float32), z)
-    assert single.partial_fit(X, z).coef_.dtype == np.float32
-    double = GDRegressor(random_state=0).partial_fit(X, z)
-    assert double.partial_fit(X.astype(np.float32), z).coef_.dtype == np.float64
+    model = GDRegressor(random_state=0).partial_fit(X.astype(first), z)
+    assert model.partial_fit(X.astype(then), z).coef_.dtype == first
 
 
 @pytest.mark.parametrize(
@@ -198,17 +201,15 @@ def test_one_target_far_out_does_not_move_a_robust_loss(loss):
         assert model.score(X, y) > 0.98
 
 
+@pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("loss", ["squared_error", "huber", "cauchy", "log_loss"])
-def test_a_stream_goes_on_in_the_storage_it_began_in(loss):
+def test_a_stream_goes_on_in_the_storage_it_began_in(loss, sparse):
     X, z = data()
-    y = targets(loss, z)
-    model = model_of(loss).fit(X, y)
+    y, csr = targets(loss, z), sp.csr_array(X)
+    first, then = (csr, X) if sparse else (X, csr)
+    model = model_of(loss).fit(first, y)
     other = pickle.loads(pickle.dumps(model))
-    same(model.partial_fit(X[:9], y[:9]), other.partial_fit(sp.csr_array(X[:9]), y[:9]))
-    X = sp.csr_array(X)
-    model = model_of(loss).fit(X, y)
-    other = pickle.loads(pickle.dumps(model))
-    same(model.partial_fit(X[:9], y[:9]), other.partial_fit(X[:9].toarray(), y[:9]))
+    same(model.partial_fit(first[:9], y[:9]), other.partial_fit(then[:9], y[:9]))
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -236,16 +237,14 @@ def test_another_penalty_goes_on():
         assert model.score(X, z) > score - 0.01
 
 
-def test_coefficients_changed_in_place_are_what_goes_on():
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_coefficients_changed_in_place_are_what_goes_on(method):
     X, z = data()
-    for model in (
-        GDRegressor(random_state=0).partial_fit(X, z),
-        GDRegressor().fit(X, z),
-    ):
-        model.coef_[:] = 100.0
-        model.intercept_[:] = -7.0
-        model.partial_fit(X[:1], [X[0].sum() * 100.0 - 7.0])
-        np.testing.assert_allclose(model.coef_, 100.0, rtol=0.01)
+    model = getattr(GDRegressor(random_state=0), method)(X, z)
+    model.coef_[:] = 100.0
+    model.intercept_[:] = -7.0
+    model.partial_fit(X[:1], [X[0].sum() * 100.0 - 7.0])
+    np.testing.assert_allclose(model.coef_, 100.0, rtol=0.01)
 
 
 def test_a_first_chunk_that_overflows_leaves_an_unfitted_model():

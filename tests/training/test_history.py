@@ -1,16 +1,12 @@
 """What is kept of training: history_, and the record of updates."""
 
-import io
-import pickle
-
-import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from samples import SOLVERS, linear, regression, same_model
+from samples import SOLVERS, STORED, linear, regression, same_model
 from skgd import GDClassifier, GDRegressor
 from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skgd.training.record import UpdateRecord
@@ -68,12 +64,16 @@ def test_gradient_norm_of_batch(loss, storage, eta0, penalty):
     assert model.history_["gradient_norm"] == [pytest.approx(want, rel=1e-8)]
 
 
-def test_gradient_norm_falls_to_zero():
+@pytest.mark.parametrize("eta0", [0.1, "auto"])
+def test_gradient_norm_falls_to_zero(eta0):
     X, y = linear()
-    for eta0 in (0.1, "auto"):
-        model = GDRegressor(solver="batch", eta0=eta0, tol=0.0).fit(X, y)
-        norms = model.history_["gradient_norm"]
-        assert norms[-1] < 1e-6 * norms[0]
+    model = GDRegressor(solver="batch", eta0=eta0, tol=0.0).fit(X, y)
+    norms = model.history_["gradient_norm"]
+    assert norms[-1] < 1e-6 * norms[0]
+
+
+def test_single_rows_have_no_gradient_norm():
+    X, y = linear()
     model = GDRegressor(eta0=0.01, max_iter=2, solver="sgd").fit(X, y)
     assert np.isnan(model.history_["gradient_norm"]).all()
 
@@ -107,20 +107,23 @@ def test_validation_loss_of_classes_has_their_weights():
     assert model.history_["validation_loss"] == [pytest.approx(want)]
 
 
-def test_stored_estimators_keep_their_history():
+@pytest.mark.parametrize("how", STORED)
+def test_stored_estimators_keep_their_history(how):
     X, y = linear()
     model = GDRegressor(record="update", random_state=0).fit(X, y)
-    file = io.BytesIO()
-    joblib.dump(model, file)
-    file.seek(0)
-    for again in (pickle.loads(pickle.dumps(model)), joblib.load(file)):
-        assert again.history_.keys() == model.history_.keys()
-        for key, values in model.history_.items():
-            np.testing.assert_array_equal(again.history_[key], values)
-        for key, values in model.update_history_.items():
-            np.testing.assert_array_equal(again.update_history_[key], values)
-        again.partial_fit(X, y)
-        assert len(again.history_["objective"]) == model.n_iter_ + 1
+    again = STORED[how](model)
+    assert again.history_.keys() == model.history_.keys()
+    for key, values in model.history_.items():
+        np.testing.assert_array_equal(again.history_[key], values)
+    for key, values in model.update_history_.items():
+        np.testing.assert_array_equal(again.update_history_[key], values)
+    again.partial_fit(X, y)
+    assert len(again.history_["objective"]) == model.n_iter_ + 1
+
+
+def test_clones_have_no_history():
+    X, y = linear()
+    model = GDRegressor(record="update", random_state=0).fit(X, y)
     assert not hasattr(clone(model), "history_")
     assert clone(model).record == "update"
 

@@ -13,9 +13,6 @@ from skgd import GDRegressor
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-# ------------------------------------------------------------------------------- Ctrl-C
-
-
 class Interrupts:
     """A constant schedule that sends SIGINT before the epochs listed, once each."""
 
