@@ -5,12 +5,18 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_iris, make_regression
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_iris,
+    make_classification,
+    make_regression,
+)
 from sklearn.dummy import DummyRegressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge, SGDRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from skgd import (
     DescentPathDisplay,
@@ -166,6 +172,15 @@ def test_path_of_the_autopilot_has_a_point_an_epoch(plt, data):
     assert not hasattr(model, "coef_")
 
 
+def test_path_of_training_that_diverged(plt, data):
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        display = DescentPathDisplay.from_estimator(
+            GDRegressor(eta0=1e3, random_state=0), *data
+        )
+    assert np.isfinite(display.objective).all()
+    display.figure_.canvas.draw()
+
+
 def test_contours_are_the_objective(plt):
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     X = X[["mean radius", "mean texture", "mean area"]] / 10
@@ -277,6 +292,13 @@ def test_comparison_of_classifiers():
     )
     assert np.isfinite(np.asarray(table["objective"])).all()
     assert np.isnan(np.asarray(table["updates"])).tolist() == [False, True]
+
+
+def test_comparison_with_coefficients_of_another_shape():
+    X, y = make_classification(n_classes=4, n_informative=4, random_state=0)
+    models = {"ours": GDClassifier(random_state=0), "pairs": SVC(kernel="linear")}
+    table = compare_estimators(models, X, y)  # four classes make six pairs
+    assert np.isnan(np.asarray(table["objective"])).tolist() == [False, True]
 
 
 def test_comparison_of_other_estimators_only(data):

@@ -6,7 +6,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
 from samples import SOLVERS, regression
-from skgd import GDRegressor
+from skgd import GDClassifier, GDRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -60,9 +60,15 @@ def test_the_best_coefficients_survive_divergence(solver):
     assert np.argmin(distance) >= 5 or solver == "sgd"
 
 
-def test_diverging_partial_fit_keeps_the_state():
+@pytest.mark.parametrize("cls", [GDRegressor, GDClassifier])
+def test_diverging_partial_fit_keeps_the_state(cls):
     X, y = regression()
-    model = GDRegressor(eta0=0.01, random_state=0).partial_fit(X, y)
+    model = cls("squared_error", eta0=0.01, random_state=0)
+    if cls is GDClassifier:
+        y = (y > np.median(y)).astype(int)
+        model.partial_fit(X, y, classes=[0, 1])
+    else:
+        model.partial_fit(X, y)
     coef, t = model.coef_.copy(), model.t_
     with pytest.warns(ConvergenceWarning, match="diverged"):
         model.partial_fit(1e200 * X, y)

@@ -73,3 +73,14 @@ def test_validation_data_in_a_pipeline_are_transformed():
     assert max(model.history_["validation_score"]) == pytest.approx(
         pipeline.score(X[300:], y[300:])
     )
+
+
+def test_a_score_of_nan_is_an_error_and_changes_nothing():
+    X, y = regression()
+    model = GDRegressor(random_state=0).fit(X, y)
+    before = dict(vars(model))
+    model.set_params(early_stopping=True, scoring=lambda *_, **__: np.nan)
+    with pytest.raises(ValueError, match="validation score is NaN"):
+        model.fit(X, y)
+    assert model.coef_ is before["coef_"]
+    assert model.history_ is before["history_"]

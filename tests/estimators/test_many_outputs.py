@@ -1,7 +1,6 @@
 """Several targets, and several classes by softmax."""
 
 import pickle
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -280,20 +279,3 @@ def test_a_class_that_comes_late(eta0):
     for _ in range(30):
         model.partial_fit(X, y)
     assert model.score(X, y) > 0.9
-
-
-@pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize(
-    "parameters", [{}, {"early_stopping": True}, {"eta0": 0.1, "solver": "batch"}]
-)
-def test_no_array_of_rows_times_classes(storage, parameters):
-    n, p, n_classes = 20_000, 5, 300
-    rng = np.random.default_rng(0)
-    X = storage(rng.normal(size=(n, p)))
-    y = rng.integers(n_classes, size=n)
-    model = GDClassifier(max_iter=2, random_state=0, **parameters)
-    tracemalloc.start()
-    model.fit(X, y)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < n * n_classes * 8 / 4

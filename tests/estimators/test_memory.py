@@ -1,4 +1,6 @@
-"""X is read in place."""
+"""X is read in place, and nothing of its size is allocated."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -16,8 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 @pytest.mark.parametrize("penalty", ["l2", "l1"])
 @pytest.mark.parametrize("average", [False, True])
 def test_memory_beyond_x_is_small(storage, solver, penalty, average, tmp_path):
-    import tracemalloc
-
     n, p = 40_000, 40
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(n, p)), rng.normal(size=n)
@@ -53,3 +53,20 @@ def test_read_only_memory_maps_are_not_written_to(solver, tmp_path):
     model = GDClassifier(solver=solver, random_state=0, max_iter=3)
     mapped = clone(model).fit(X_map, y, sample_weight=s_map)
     assert_same(mapped, clone(model).fit(X, y), 0)
+
+
+@pytest.mark.parametrize("storage", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"early_stopping": True}, {"eta0": 0.1, "solver": "batch"}]
+)
+def test_no_array_of_rows_times_classes(storage, parameters):
+    n, p, n_classes = 20_000, 5, 300
+    rng = np.random.default_rng(0)
+    X = storage(rng.normal(size=(n, p)))
+    y = rng.integers(n_classes, size=n)
+    model = GDClassifier(max_iter=2, random_state=0, **parameters)
+    tracemalloc.start()
+    model.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n * n_classes * 8 / 4

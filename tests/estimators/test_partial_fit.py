@@ -88,10 +88,11 @@ def test_warm_start_goes_on_after_sparsify():
     assert np.mean(model.predict(X) == predicted) > 0.9
 
 
-def test_coefficients_set_by_the_user_are_where_partial_fit_starts():
+@pytest.mark.parametrize("average", [False, True])
+def test_coefficients_set_by_the_user_are_where_partial_fit_starts(average):
     """Federated learning does this."""
     X, y = regression()
-    model = GDRegressor(eta0=1e-9, random_state=0).partial_fit(X, y)
+    model = GDRegressor(eta0=1e-9, average=average, random_state=0).partial_fit(X, y)
     model.coef_ = np.full(6, 5.0)
     model.intercept_ = np.array([2.0])
     model.partial_fit(X, y)

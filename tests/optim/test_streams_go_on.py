@@ -49,6 +49,21 @@ def test_coefficients_of_sparse_classes_set_by_the_user():
     assert np.ptp(model.coef_ / given) < 3e-4
 
 
+def test_a_class_that_the_user_adds():
+    X, z = data(2000)
+    y = targets("log_loss", z)
+    model = learn(GDClassifier(random_state=0), X[:50], y[:50] % 2, 10)
+    assert model.coef_.shape == (1, 5)
+    # Two classes have one row of coefficients, three of them three.
+    model.classes_ = np.arange(3)
+    model.coef_ = np.vstack([-model.coef_, model.coef_, 0 * model.coef_]) / 2
+    model.intercept_ = np.repeat(model.intercept_, 3) * [-0.5, 0.5, 0.0]
+    learn(model, X, y, 50)
+    assert model.coef_.shape == (3, 5)
+    best = GDClassifier(random_state=0).fit(X, y).score(X, y)
+    assert model.score(X, y) > best - 0.1
+
+
 def test_federated_rounds():
     X, z = data(600)
     sites = [GDRegressor(random_state=0) for _ in range(3)]
