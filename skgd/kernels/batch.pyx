@@ -179,7 +179,7 @@ def loss_at(
     coef,
     double[::1] intercept,
 ):
-    """Sum over rows of weight times loss. Parameters as in `run_epoch`."""
+    """Sum over rows of weight times loss. Parameters as of `Epoch`."""
     cdef Arguments a = Arguments(
         X, order.shape[0], intercept.shape[0], True, True
     )
@@ -210,7 +210,7 @@ def loss_gradient(
     Parameters
     ----------
     X, order, y, weight, loss, coef, intercept
-        As in `run_epoch`.
+        As of `Epoch.run`.
     offset : ndarray of shape (len(order), K) or None
         Added to the predictions.
     z : ndarray of shape (len(order), K) or None

@@ -101,8 +101,6 @@ def _metric(problem, measured):
     scale = np.where((second > 0.0) & np.isfinite(spread + scale), scale, 0.0)
     norm = float(np.sum(scale * second, where=scale > 0.0))
     norm += float(problem.fit_intercept)
-    if not np.isfinite(norm):
-        norm = 1e300
     # L2 may be late by steps that shrink a coefficient by 2 % at most.
     strength = problem.l2 * float(scale.max(initial=0.0))
     lazy_budget = 0.02 / strength if strength > 0.0 else np.inf

@@ -5,12 +5,18 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_iris, make_regression
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_iris,
+    make_classification,
+    make_regression,
+)
 from sklearn.dummy import DummyRegressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge, SGDRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from skgd import (
     DescentPathDisplay,
@@ -166,6 +172,15 @@ def test_path_of_the_autopilot_has_a_point_an_epoch(plt, data):
     assert not hasattr(model, "coef_")
 
 
+def test_path_of_training_that_diverged(plt, data):
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        display = DescentPathDisplay.from_estimator(
+            GDRegressor(eta0=1e3, random_state=0), *data
+        )
+    assert np.isfinite(display.objective).all()
+    display.figure_.canvas.draw()
+
+
 def test_contours_are_the_objective(plt):
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     X = X[["mean radius", "mean texture", "mean area"]] / 10
@@ -189,6 +204,24 @@ def test_contours_are_the_objective(plt):
     assert display.ax_.get_xlim() == (-2.0, 2.0)
 
 
+@pytest.mark.parametrize(
+    "coefficients, message",
+    [
+        ((0, 3), "no feature of X"),
+        ((-1, 0), "no feature of X"),
+        ((0, "a"), "no feature of X"),
+        ((1, 1), "two different ones"),
+        ((0,), "two different ones"),
+        ((0, 1, 2), "two different ones"),
+    ],
+)
+def test_coefficients_that_cannot_be_drawn(plt, data, coefficients, message):
+    with pytest.raises(ValueError, match=message):
+        DescentPathDisplay.from_estimator(
+            GDRegressor(), *data, coefficients=coefficients
+        )
+
+
 def test_paths_that_cannot_be_drawn(plt, data):
     X, y = data
     draw = DescentPathDisplay.from_estimator
@@ -200,12 +233,6 @@ def test_paths_that_cannot_be_drawn(plt, data):
         )
     with pytest.raises(TypeError, match="Got Ridge"):
         draw(Ridge(), X, y)
-    for wrong in ((0, 3), (-1, 0), (0, "a")):
-        with pytest.raises(ValueError, match="no feature of X"):
-            draw(GDRegressor(), X, y, coefficients=wrong)
-    for wrong in ((1, 1), (0,), (0, 1, 2)):
-        with pytest.raises(ValueError, match="two different ones"):
-            draw(GDRegressor(), X, y, coefficients=wrong)
     with pytest.raises(ValueError, match="no intercept"):
         draw(GDRegressor(fit_intercept=False), X, y, coefficients=(0, "intercept"))
     with pytest.raises(ValueError, match="coef_init does not match"):
@@ -265,6 +292,13 @@ def test_comparison_of_classifiers():
     )
     assert np.isfinite(np.asarray(table["objective"])).all()
     assert np.isnan(np.asarray(table["updates"])).tolist() == [False, True]
+
+
+def test_comparison_with_coefficients_of_another_shape():
+    X, y = make_classification(n_classes=4, n_informative=4, random_state=0)
+    models = {"ours": GDClassifier(random_state=0), "pairs": SVC(kernel="linear")}
+    table = compare_estimators(models, X, y)  # four classes make six pairs
+    assert np.isnan(np.asarray(table["objective"])).tolist() == [False, True]
 
 
 def test_comparison_of_other_estimators_only(data):

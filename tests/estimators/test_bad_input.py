@@ -6,11 +6,11 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
+from samples import SOLVERS
 from skgd import GDClassifier, GDRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-SOLVERS = ("batch", "minibatch", "sgd")
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 5))
 Y = X @ rng.normal(size=5)
@@ -164,51 +164,77 @@ def test_cauchy_without_a_width():
         GDRegressor("cauchy", epsilon=0).fit(X, Y)
 
 
-def test_bad_labels():
-    with pytest.raises(ValueError, match="greater than one; got 1 class"):
-        GDClassifier().fit(X, np.zeros(40))
-    with pytest.raises(ValueError, match="greater than one; got 1 class"):
-        GDClassifier().fit(X, LABELS, sample_weight=LABELS == "yes")
-    with pytest.raises(ValueError, match="Unknown label type"):
-        GDClassifier().fit(X, Y)
+@pytest.mark.parametrize(
+    "y, weight, message",
+    [
+        (np.zeros(40), None, "greater than one; got 1 class"),
+        (LABELS, LABELS == "yes", "greater than one; got 1 class"),
+        (Y, None, "Unknown label type"),
+    ],
+)
+def test_bad_labels(y, weight, message):
+    with pytest.raises(ValueError, match=message):
+        GDClassifier().fit(X, y, sample_weight=weight)
+
+
+def test_the_first_call_of_partial_fit_wants_the_classes():
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         GDClassifier().partial_fit(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    "y, classes, message",
+    [
+        (np.full(40, "maybe"), None, "previously unseen labels"),
+        (LABELS, ["no", "yes", "maybe"], "is not the same as on last call"),
+    ],
+)
+def test_bad_labels_after_the_first_call_of_partial_fit(y, classes, message):
     model = GDClassifier(random_state=0).partial_fit(X, LABELS, classes=["no", "yes"])
     before = snapshot(model)
-    with pytest.raises(ValueError, match="previously unseen labels"):
-        model.partial_fit(X, np.full(40, "maybe"))
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(X, y, classes=classes)
     assert_unchanged(model, before)
-    with pytest.raises(ValueError, match="is not the same as on last call"):
-        model.partial_fit(X, LABELS, classes=["no", "yes", "maybe"])
-    assert_unchanged(model, before)
+
+
+def test_bad_labels_of_validation_data():
     with pytest.raises(ValueError, match="previously unseen labels"):
         GDClassifier(early_stopping=True).fit(
             X, LABELS, X_val=X, y_val=np.full(40, "maybe")
         )
 
 
-def test_bad_class_weights():
-    for weights, message in (
+@pytest.mark.parametrize(
+    "weights, message",
+    [
         ({"nope": 1.0}, "are not in class_weight"),
         ({"no": 1.0, "yes": -1.0}, "Negative values in data passed to `class_weight`"),
         ({"no": 0, "yes": 0}, "at least one non-zero"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            GDClassifier(class_weight=weights).fit(X, LABELS)
+    ],
+)
+def test_bad_class_weights(weights, message):
+    with pytest.raises(ValueError, match=message):
+        GDClassifier(class_weight=weights).fit(X, LABELS)
+
+
+def test_balanced_classes_of_partial_fit():
     with pytest.raises(ValueError, match="'balanced' is not supported for partial_fit"):
         GDClassifier(class_weight="balanced").partial_fit(
             X, LABELS, classes=["no", "yes"]
         )
 
 
-def test_bad_validation_splits():
+def test_too_few_rows_to_set_some_aside():
     with pytest.raises(ValueError, match="less than two samples"):
         GDRegressor(early_stopping=True, validation_fraction=0.01).fit(X, Y)
     with pytest.raises(ValueError, match="least populated class"):
         GDClassifier(early_stopping=True).fit(X[:5], ["a", "b", "b", "b", "b"])
-    for cls, y in ((GDRegressor, Y), (GDClassifier, LABELS)):
-        with pytest.raises(ValueError, match="early_stopping should be False"):
-            cls(early_stopping=True).partial_fit(X, y)
+
+
+@pytest.mark.parametrize("cls, y", [(GDRegressor, Y), (GDClassifier, LABELS)])
+def test_early_stopping_of_partial_fit(cls, y):
+    with pytest.raises(ValueError, match="early_stopping should be False"):
+        cls(early_stopping=True).partial_fit(X, y)
 
 
 def test_a_failing_fit_can_be_repaired():
@@ -218,9 +244,6 @@ def test_a_failing_fit_can_be_repaired():
         model.fit(with_value(np.nan)[:, :4], Y)
     assert model.n_features_in_ == 5
     np.testing.assert_array_equal(model.fit(X[:, :3], Y).coef_, want.coef_)
-
-
-# ------------------------------------------------------------------ right answers
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -323,22 +346,19 @@ def test_extreme_scales_of_features(scale, solver):
     assert model.score(scale * X, Y) > 0.99
 
 
-def test_extreme_rows_end_in_finite_coefficients():
-    huge = with_value(1e300)
-    for solver in SOLVERS:
-        for cls, y in ((GDRegressor, Y), (GDClassifier, LABELS)):
-            model = cls(solver=solver, random_state=0, max_iter=20).fit(huge, y)
-            assert np.all(np.isfinite(model.coef_))
-            assert np.all(np.isfinite(model.intercept_))
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("cls, y", [(GDRegressor, Y), (GDClassifier, LABELS)])
+def test_extreme_rows_end_in_finite_coefficients(cls, y, solver):
+    model = cls(solver=solver, random_state=0, max_iter=20).fit(with_value(1e300), y)
+    assert np.all(np.isfinite(model.coef_))
+    assert np.all(np.isfinite(model.intercept_))
 
 
-def test_heavy_penalties_end_at_zero():
-    for penalty in ("l1", "l2", "elasticnet"):
-        for solver in SOLVERS:
-            model = GDRegressor(
-                solver=solver, penalty=penalty, alpha=1e6, random_state=0
-            ).fit(X, Y)
-            np.testing.assert_allclose(model.coef_, 0.0, atol=1e-4)
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("penalty", ["l1", "l2", "elasticnet"])
+def test_heavy_penalties_end_at_zero(penalty, solver):
+    model = GDRegressor(solver=solver, penalty=penalty, alpha=1e6, random_state=0)
+    np.testing.assert_allclose(model.fit(X, Y).coef_, 0.0, atol=1e-4)
 
 
 def test_more_features_than_rows():

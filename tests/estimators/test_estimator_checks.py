@@ -3,9 +3,9 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from samples import SOLVERS
 from skgd import GDClassifier, GDRegressor
 
-SOLVERS = ("batch", "minibatch", "sgd")
 ESTIMATORS = [
     *(cls() for cls in (GDRegressor, GDClassifier)),
     *(cls(solver=solver) for cls in (GDRegressor, GDClassifier) for solver in SOLVERS),

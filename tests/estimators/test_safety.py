@@ -1,6 +1,5 @@
 """Nothing crashes, nothing is half-changed, nothing is swallowed."""
 
-import copy
 import os
 import pickle
 import signal
@@ -9,17 +8,14 @@ import sys
 import tempfile
 import textwrap
 import threading
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
-import skgd
-from skgd import GDClassifier, GDRegressor
+from skgd import GDRegressor
 from skgd.optim.automatic import Automatic
 from skgd.training import visits
 from skgd.training.interrupt import Interrupt
@@ -122,95 +118,6 @@ def test_unaligned_memory_maps_are_read(dtype, settings):
         a.partial_fit(held, y), b.partial_fit(X, y)
         np.testing.assert_array_equal(a.coef_, b.coef_)
         del held
-
-
-# ----------------------------------------------------------------------- rollback
-
-PACKAGE = os.path.dirname(skgd.__file__)
-# Of the lines executed, each of so many; 1 takes minutes.
-STEP = int(os.environ.get("SKGD_LINES", "13"))
-
-
-class InjectedError(BaseException):
-    """Like KeyboardInterrupt, no Exception."""
-
-
-def raising_at(call, line):
-    """Call with an exception at the n-th line executed in the package.
-
-    Returns whether there was such a line.
-    """
-    count = 0
-
-    def trace(frame, event, argument):
-        nonlocal count
-        if not frame.f_code.co_filename.startswith(PACKAGE):
-            return None
-        if frame.f_code.co_name in ("undo", "__getstate__"):
-            return None
-        if event == "line":
-            count += 1
-            if count == line:
-                sys.settrace(None)
-                raise InjectedError
-        return trace
-
-    former = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    except InjectedError:
-        return True
-    finally:
-        sys.settrace(former)
-    return False
-
-
-TRANSACTIONS = {
-    "first fit": (False, {}, "fit"),
-    "fit": (True, {}, "fit"),
-    "textbook fit": (True, {"eta0": 0.01, "average": True, "max_iter": 2}, "fit"),
-    "early stopping": (True, {"early_stopping": True, "max_iter": 2}, "fit"),
-    "first partial_fit": (False, {}, "partial_fit"),
-    "partial_fit": (True, {"record": "update"}, "partial_fit"),
-    "textbook partial_fit": (True, {"eta0": 0.01, "average": 3}, "partial_fit"),
-}
-
-
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("name", TRANSACTIONS)
-@quiet
-def test_an_exception_at_any_line_changes_nothing(name, sparse):
-    fitted, settings, method = TRANSACTIONS[name]
-    X, y = data(12, 130 if sparse else 2)
-    if sparse:
-        X = sp.csr_array(X * (np.random.default_rng(1).random(X.shape) < 0.02))
-    model = GDRegressor(random_state=0, **settings)
-    if fitted:
-        model.set_params(early_stopping=False).partial_fit(X[:9], y[:9])
-        model.partial_fit(X[:9], y[:9]).set_params(**settings)
-    before = pickle.dumps(model)
-    line = 1 + len(name) % STEP
-    while True:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if not raising_at(lambda: getattr(model, method)(X, y), line):
-                break
-        assert pickle.dumps(model) == before, line
-        line += STEP
-    assert line > 100
-
-
-def test_copies_share_nothing_that_changes():
-    X, y = data()
-    model = GDRegressor(random_state=0).partial_fit(X, y)
-    other = copy.copy(model)
-    before = pickle.dumps(model)
-    other.partial_fit(X, y)
-    assert pickle.dumps(model) == before
-    assert (
-        len(other.loss_curve_) == 2 and other.loss_curve_ is other.history_["objective"]
-    )
 
 
 # ------------------------------------------------------- interrupts, exit and fork
@@ -348,109 +255,6 @@ def test_errors_of_the_thread_that_draws_are_raised(monkeypatch):
     with pytest.raises(MemoryError, match="no room"):
         model.fit(X, y)
     assert not hasattr(model, "coef_")
-
-
-# ------------------------------------------------------------------------ numbers
-
-
-@pytest.mark.parametrize("exponent", [-25, -20, -10, 10, 20, 23, 25])
-@pytest.mark.parametrize("solver", ["sgd", "minibatch", "batch"])
-def test_sparse_features_of_any_scale_learn(solver, exponent):
-    X, y = data(300, 5)
-    scale = np.array([1.0, 1.0, 10.0**exponent, 10.0**exponent, 1.0])
-    for scales in (10.0**exponent, scale):
-        Z = sp.csr_array(X * scales)
-        for finish in (True, False):
-            model = GDRegressor(
-                penalty=None, solver=solver, random_state=0, finish=finish, max_iter=200
-            )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                assert model.fit(Z, y).score(Z, y) > 0.99
-
-
-@pytest.mark.parametrize("eta0", ["auto", 0.01])
-@pytest.mark.parametrize("size", [1e30, 1e38, 1e39, 1e100, 1e200])
-def test_single_precision_gives_finite_coefficients_or_says_why_not(size, eta0):
-    X, y = data()
-    model = GDRegressor(random_state=0, eta0=eta0, max_iter=20, penalty=None)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            model.fit(X.astype(np.float32), y * size)
-        except ValueError as error:
-            assert size > 1e38 and eta0 == "auto"
-            assert "too large for the float32 of X" in str(error)  # noqa: PT017
-            return
-    assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()
-    if size > 1e38 or not model.coef_.any():
-        assert model.stop_reason_ == "diverged"
-        assert caught
-    elif eta0 == "auto":
-        assert model.score(X.astype(np.float32), y * size) > 0.9
-
-
-@pytest.mark.filterwarnings("ignore:overflow")
-def test_numbers_beyond_double_precision_are_refused():
-    X, _ = data(30)
-    huge = np.full(30, np.longdouble("1e400"))
-    if not np.isfinite(huge[0]):
-        pytest.skip("long doubles are doubles here")
-    with pytest.raises(ValueError, match="infinity"):
-        GDRegressor().fit(X, huge)
-    with pytest.raises(ValueError, match="infinity"):
-        GDRegressor().partial_fit(X, huge)
-    with pytest.raises(ValueError, match="infinity"):
-        GDRegressor().fit(X, X[:, 0], sample_weight=huge)
-
-
-@pytest.mark.parametrize("solver", ["batch", "minibatch", "sgd"])
-@pytest.mark.parametrize("n_classes", [2, 3])
-@quiet
-def test_same_bits_whatever_the_number_of_threads(solver, n_classes):
-    """At the defaults, where the data are measured."""
-    rng = np.random.default_rng(0)
-    X, c = rng.normal(size=(900, 700)), rng.integers(n_classes, size=900)
-    models = []
-    for n in (1, 2, 4):
-        with threadpool_limits(n):
-            model = GDClassifier(solver=solver, random_state=0, max_iter=6, tol=None)
-            models.append(pickle.dumps([model.fit(X, c).coef_, model.loss_curve_]))
-    assert models[0] == models[1] == models[2]
-
-
-def same_rates():
-    yield lambda t, eta0: np.broadcast_to(0.01, t.shape)
-    yield lambda t, eta0: np.full(len(t), 0.01)[::-1]
-    yield lambda t, eta0: [0.01] * len(t)
-    yield lambda t, eta0: np.full(len(t), 0.01, dtype=np.float32).astype(float)
-    yield lambda t, eta0: 0.01
-    yield lambda t, eta0: [0.01]
-    yield lambda t, eta0: np.full((2 * len(t),), 0.01)[::2]
-
-
-@quiet
-def test_a_schedule_may_return_any_array_that_broadcasts():
-    X, y = data()
-    settings = dict(eta0=0.01, max_iter=3, tol=None, random_state=0)
-    want = GDRegressor(learning_rate="constant", **settings).fit(X, y).coef_
-    for rate in same_rates():
-        got = GDRegressor(learning_rate=rate, **settings).fit(X, y).coef_
-        np.testing.assert_allclose(got, want, rtol=1e-6)
-    ones = GDRegressor(
-        learning_rate=lambda t, eta0: np.ones(len(t), int) // 50, **settings
-    )
-    np.testing.assert_array_equal(ones.fit(X, y).coef_, 0.0)
-
-
-@quiet
-def test_averages_that_never_begin():
-    X, y = data()
-    settings = dict(eta0=0.01, max_iter=3, tol=None, random_state=0)
-    a = GDRegressor(average=10**20, **settings).fit(X, y)
-    b = GDRegressor(**settings).fit(X, y)
-    np.testing.assert_array_equal(a.coef_, b.coef_)
-    np.testing.assert_array_equal(a.partial_fit(X, y).coef_, b.partial_fit(X, y).coef_)
 
 
 # ------------------------------------------------------------------------ threads

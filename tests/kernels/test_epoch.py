@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import reference
 from cases import (
     LOSSES,
     PENALTIES,
@@ -12,10 +16,6 @@ from cases import (
     make_data,
     stored,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import reference
 from skgd.kernels import Epoch, Rows, loss_at, loss_gradient
 from skgd.objective.classification import Multinomial, OneVsRest
 from skgd.objective.table import CLASSIFICATION_LOSSES
@@ -127,23 +127,42 @@ def test_epochs_share_memory_but_nothing_else(storage, penalty, by_blocks, avera
         np.testing.assert_array_equal(a, c)
 
 
-def test_options_and_arrays_of_an_epoch_must_fit():
+@pytest.mark.parametrize(
+    "message, changed",
+    [
+        ("a step for each update", {"steps": np.ones(3)}),
+        ("room for the loss", {"losses": np.ones(3)}),
+        ("an intercept for each output", {"W": np.zeros((2, 7)), "b": np.ones(2)}),
+        ("W must be C-ordered", {"W": np.zeros((1, 6))}),
+        ("a target and a weight", {"order": np.arange(12)}),
+        (
+            "if, and only if",
+            {"coef_sum": np.zeros((1, 7)), "intercept_sum": np.zeros(1)},
+        ),
+    ],
+)
+def test_arrays_of_an_epoch_must_fit_its_options(message, changed):
     X, Y, W, b, _ = make_data()
-    loss, visits = LOSSES["huber"], (np.arange(13), Y, None)
+    updates = Epoch(
+        Rows(X), LOSSES["huber"], 0.0, 0.0, batch_size=4, n_outputs=1,
+        fit_intercept=True,
+    )  # fmt: skip
+    arrays = {"order": np.arange(13), "steps": np.full(1, 0.1), "W": W, "b": b}
+    arrays |= changed
+    visits = arrays.pop("order"), Y, None
+    first = (arrays.pop(name) for name in ("steps", "W", "b"))
+    with pytest.raises(ValueError, match=message):
+        updates.run(visits, *first, **arrays)
+
+
+def test_an_epoch_without_visits_changes_nothing():
+    X, Y, W, b, _ = make_data()
+    before = W.copy(), b.copy()
     options = dict(batch_size=4, n_outputs=1, fit_intercept=True)
-    updates = Epoch(Rows(X), loss, 0.0, 0.0, **options)
-    steps = np.full(1, 0.1)
-    for message, arguments in (
-        ("a step for each update", (visits, np.ones(3), W, b)),
-        ("room for the loss", (visits, steps, W, b, None, None, 0, np.ones(3))),
-        ("an intercept for each output", (visits, steps, np.zeros((2, 7)), np.ones(2))),
-        ("W must be C-ordered", (visits, steps, W[:, :6], b)),
-        ("a target and a weight", ((np.arange(12), Y, None), steps, W, b)),
-        ("if, and only if", (visits, steps, W, b, W.copy(), b.copy())),
-    ):
-        with pytest.raises(ValueError, match=message):
-            updates.run(*arguments)
-    assert updates.run((np.arange(0), Y[:0], None), steps, W, b) == 0.0
+    updates = Epoch(Rows(X), LOSSES["huber"], 0.1, 0.1, **options)
+    assert updates.run((np.arange(0), Y[:0], None), np.full(1, 0.1), W, b) == 0.0
+    np.testing.assert_array_equal(W, before[0])
+    np.testing.assert_array_equal(b, before[1])
 
 
 shapes = st.tuples(st.integers(1, 20), st.integers(1, 90), st.integers(1, 4))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from cases import LOSSES, PENALTIES, STORAGES, assert_close, make_data, stored
 
 import reference
+from cases import LOSSES, PENALTIES, STORAGES, assert_close, make_data, stored
 from skgd.kernels import MetricEpoch, Rows, row_products
 
 
@@ -73,14 +73,14 @@ def test_metric_epoch_equals_reference(
         assert_close(a, b, tolerance)
 
 
-def test_row_products():
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
+@pytest.mark.parametrize("padded", [False, True])
+def test_row_products(padded, dtype, tolerance):
     X, _, _, _, rng = make_data()
     mean, scale = rng.normal(size=7), rng.random(7)
     want = np.column_stack([((X - mean) ** 2) @ scale, X @ (scale * mean)])
-    for x in (X, np.hstack([X, X])[:, :7]):
-        assert_close(row_products(Rows(x), mean, scale), want)
-    single = row_products(Rows(X.astype(np.float32)), mean, scale)
-    assert_close(single, want, 1e-5)
+    held = (np.hstack([X, X])[:, :7] if padded else X).astype(dtype, copy=False)
+    assert_close(row_products(Rows(held), mean, scale), want, tolerance)
 
 
 @pytest.mark.parametrize("by_blocks", [False, True])
@@ -111,10 +111,12 @@ def test_epochs_share_memory_but_nothing_else(storage, batch_size, by_blocks):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_metric_needs_a_mean_and_a_scale_and_products():
+@pytest.mark.parametrize(
+    "p, message",
+    [(6, "a mean and a scale for each feature"), (7, "products for each row")],
+)
+def test_a_metric_needs_a_mean_and_a_scale_and_products(p, message):
     X = Rows(make_data()[0])
     options = dict(batch_size=1, n_outputs=1, fit_intercept=True)
-    with pytest.raises(ValueError, match="a mean and a scale for each feature"):
-        MetricEpoch(X, LOSSES["huber"], 0.0, 0.0, np.zeros(6), np.ones(7), **options)
-    with pytest.raises(ValueError, match="products for each row"):
-        MetricEpoch(X, LOSSES["huber"], 0.0, 0.0, np.zeros(7), np.ones(7), **options)
+    with pytest.raises(ValueError, match=message):
+        MetricEpoch(X, LOSSES["huber"], 0.0, 0.0, np.zeros(p), np.ones(7), **options)

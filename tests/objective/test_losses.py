@@ -100,20 +100,26 @@ def test_bounds_of_slope_and_curvature(name):
 
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("magnitude", [1e2, 1e5, 1e20, 1e150])
-def test_extreme_predictions(name, magnitude):
-    loss = make(name)
-    for y in (1.0, -1.0) if name != "poisson" else (0.0, 3.0):
-        value, slope = loss.value_and_slope([y, y], [magnitude, -magnitude])
-        assert not np.any(np.isnan(value)) and not np.any(np.isnan(slope))
-        if name == "poisson":
-            assert np.isfinite(value[1])  # exp(magnitude) is beyond doubles
-            continue
-        assert np.all(np.isfinite(slope))
-        assert np.all(np.isfinite(value))
-        if name in REGRESSION_LOSSES:
-            assert slope[0] > 0 > slope[1]
-        else:
-            assert np.all(slope * y <= 0) and np.any(slope != 0)
+@pytest.mark.parametrize("y", [1.0, -1.0])
+def test_extreme_predictions(name, magnitude, y):
+    y = 2.0 + y if name == "poisson" else y
+    value, slope = make(name).value_and_slope([y, y], [magnitude, -magnitude])
+    assert not np.any(np.isnan(value)) and not np.any(np.isnan(slope))
+    if name == "poisson":
+        assert np.isfinite(value[1])  # exp(magnitude) is beyond doubles
+        return
+    assert np.all(np.isfinite(slope))
+    assert np.all(np.isfinite(value))
+    if name in REGRESSION_LOSSES:
+        assert slope[0] > 0 > slope[1]
+    else:
+        assert np.all(slope * y <= 0) and np.any(slope != 0)
+
+
+@pytest.mark.parametrize("z", [-1e150, 1e2])
+def test_extreme_predictions_of_no_events(z):
+    value, slope = make("poisson").value_and_slope([0.0], [z])
+    assert value[0] == slope[0] == np.exp(z)
 
 
 def test_log_loss_keeps_small_values():
@@ -124,50 +130,69 @@ def test_log_loss_keeps_small_values():
     assert 0 < value[2] < 1e-300
 
 
-def test_values_agree_with_scikit_learn_metrics():
-    y, z = points("poisson")
-    value = make("poisson").value_and_slope(y, z)[0].mean()
-    assert value == pytest.approx(mean_poisson_deviance(y, np.exp(z)) / 2)
-    y, z = points("quantile")
-    value = make("quantile").value_and_slope(y, z)[0].mean()
-    assert value == pytest.approx(mean_pinball_loss(y, z, alpha=Q))
-    y, z = points("log_loss")
-    value = make("log_loss").value_and_slope(y, z)[0].mean()
-    assert value == pytest.approx(log_loss(y, expit(z)))
+@pytest.mark.parametrize(
+    "name, metric",
+    [
+        ("poisson", lambda y, z: mean_poisson_deviance(y, np.exp(z)) / 2),
+        ("quantile", lambda y, z: mean_pinball_loss(y, z, alpha=Q)),
+        ("log_loss", lambda y, z: log_loss(y, expit(z))),
+    ],
+)
+def test_values_agree_with_scikit_learn_metrics(name, metric):
+    y, z = points(name)
+    value = make(name).value_and_slope(y, z)[0].mean()
+    assert value == pytest.approx(metric(y, z))
 
 
-def test_read_only_and_strided_arrays():
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    "form",
+    [read_only, lambda a: np.repeat(a, 2)[::2], lambda a: a.reshape(5, 8)],
+    ids=["read_only", "strided", "2D"],
+)
+def test_arrays_of_any_form(form):
     y, z = points("huber", 40)
     want = make("huber").value_and_slope(y, z)
-    y.flags.writeable = z.flags.writeable = False
-    for got in (
-        make("huber").value_and_slope(y, z),
-        make("huber").value_and_slope(np.repeat(y, 2)[::2], np.repeat(z, 2)[::2]),
-        make("huber").value_and_slope(y.reshape(5, 8), z.reshape(5, 8)),
-    ):
-        np.testing.assert_array_equal(np.ravel(got[0]), want[0])
-        np.testing.assert_array_equal(np.ravel(got[1]), want[1])
+    got = make("huber").value_and_slope(form(y.copy()), form(z.copy()))
+    np.testing.assert_array_equal(np.ravel(got[0]), want[0])
+    np.testing.assert_array_equal(np.ravel(got[1]), want[1])
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_pickling(name):
     y, z = points(name)
-    for loss in (make(name), OneVsRest(make(name), 5).loss):
-        again = pickle.loads(pickle.dumps(loss))
-        assert type(again) is type(loss)
-        assert again.max_slope == loss.max_slope
-        np.testing.assert_array_equal(
-            again.value_and_slope(y, z), loss.value_and_slope(y, z)
-        )
-    again = pickle.loads(pickle.dumps(OneVsRest(make(name), 5)))
-    assert type(again.loss) is type(make(name))
+    loss = make(name)
+    again = pickle.loads(pickle.dumps(loss))
+    assert type(again) is type(loss)
+    assert again.max_slope == loss.max_slope
+    np.testing.assert_array_equal(
+        again.value_and_slope(y, z), loss.value_and_slope(y, z)
+    )
+    again = pickle.loads(pickle.dumps(OneVsRest(loss, 5)))
+    assert type(again.loss) is type(loss)
+    np.testing.assert_array_equal(
+        again.loss.value_and_slope(y, z), loss.value_and_slope(y, z)
+    )
+
+
+@pytest.mark.parametrize("targets", ["some", "ones", "zeros", "one of 1e9"])
+@pytest.mark.parametrize("name", TABLE)
+def test_curvature_is_finite_and_positive(name, targets):
+    y = {
+        "some": points(name)[0],
+        "ones": np.ones(5),
+        "zeros": np.zeros(5),
+        "one of 1e9": np.array([0.0, 0, 0, 0, 1e9]),
+    }[targets]
+    assert 0 < make(name).curvature(y) < np.inf
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_curvature_is_finite_and_positive(name):
-    y, _ = points(name)
-    for targets in (y, np.ones(5), np.zeros(5), np.array([0.0, 0, 0, 0, 1e9])):
-        assert 0 < make(name).curvature(targets) < np.inf
+def test_curvature_of_one_vs_rest_is_finite_and_positive(name):
     assert 0 < OneVsRest(make(name), 5).curvature(np.arange(5.0)) < np.inf
 
 
@@ -206,13 +231,12 @@ def test_constant_minimises_the_mean(name, weighted):
         np.testing.assert_allclose(loss.constant(y[rows, None]), [constant])
 
 
-def test_constant_of_one_vs_rest_treats_each_class():
+@pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
+def test_constant_of_one_vs_rest_treats_each_class(name):
     index = np.array([0.0, 1, 1, 2, 2, 2])[:, None]
-    for name in CLASSIFICATION_LOSSES:
-        got = OneVsRest(make(name), 4).constant(index, None, 4)
-        for k in range(4):
-            want = make(name).constant(np.where(index == k, 1.0, -1.0))
-            np.testing.assert_allclose(got[k], want[0])
+    got = OneVsRest(make(name), 4).constant(index, None, 4)
+    want = [make(name).constant(np.where(index == k, 1.0, -1.0))[0] for k in range(4)]
+    np.testing.assert_allclose(got, want)
 
 
 KINKS = ("absolute_error", "quantile", "epsilon_insensitive", "hinge", "perceptron")
@@ -238,15 +262,12 @@ def test_envelope_is_that_of_moreau(name, width):
         assert near.max() > 0.4 * make(name).envelope_curvature(width)
 
 
-def test_losses_without_kinks_are_their_own_envelopes():
-    for name in set(TABLE) - {*KINKS, "huber"}:
-        y, z = points(name)
-        for a, b in zip(
-            make(name).value_and_slope(y, z, 0.1),
-            make(name).value_and_slope(y, z),
-            strict=True,
-        ):
-            np.testing.assert_array_equal(a, b)
+@pytest.mark.parametrize("name", sorted(set(TABLE) - {*KINKS, "huber"}))
+def test_losses_without_kinks_are_their_own_envelopes(name):
+    y, z = points(name)
+    np.testing.assert_array_equal(
+        make(name).value_and_slope(y, z, 0.1), make(name).value_and_slope(y, z)
+    )
 
 
 @pytest.mark.parametrize("name", TABLE)
