@@ -221,6 +221,7 @@ def test_a_fit_ends_well_when_its_process_does(end, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "coef")],
         capture_output=True, text=True, timeout=100, check=False,
+        cwd=tmp_path,  # not where the uncompiled sources may be
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "60\n", "")
 
