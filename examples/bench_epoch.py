@@ -166,8 +166,8 @@ def memory(title, X, y, classify):
 
 
 def autopilot(scale, turns):
-    """What eta0="auto" costs: of an epoch, and once a fit."""
-    print('eta0="auto" next to a fixed step: time of an epoch; once a fit, in epochs')
+    """What eta0="auto" costs: per epoch, and once per fit."""
+    print('eta0="auto" next to a fixed step: time of an epoch; once per fit, in epochs')
     data = [(dense(n // scale, p), False) for n, p in ((1_000_000, 10), (200_000, 100))]
     data.append((sparse(400_000 // scale, 47_000, 75), True))
     for (X, y), classify in data:

@@ -2,7 +2,7 @@
 
     python examples/plot_learning_rates.py [--save FILE]
 
-Batch gradient descent fits a line (slope and intercept). The first panel is the way of
+Batch gradient descent fits a line (slope and intercept). The first panel is the path of
 the two parameters on the contours of the cost, the second is the cost epoch by epoch,
 the third the cost after 15 epochs against the learning rate. Beyond 2 / L, with L the
 largest curvature of the cost, each step overshoots further than the last.

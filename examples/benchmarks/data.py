@@ -1,4 +1,4 @@
-"""The data of the benchmarks: one function a set, returning X and y.
+"""The data of the benchmarks: one function per set, returning X and y.
 
 Rows come in random order, so that the first rows of a set are a sample of it. Sets
 that need a package or a file raise `MissingError` with a message that says which.

@@ -1,4 +1,4 @@
-"""Print the megabytes that a fit takes; `measures.memory` runs it, a process a fit.
+"""Print the megabytes that a fit takes; `measures.memory` runs it, one process per fit.
 
     python peak_memory.py FOLDER MODULE METHOD PASSES
 

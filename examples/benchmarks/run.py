@@ -58,11 +58,12 @@ OUR_DEFAULT = "skgd minibatch"
 
 
 PAGE = []  # what is printed, as Markdown
+TABLES = "## Tables"  # what a page has above this heading, `write` keeps
 
 
 def print_title(text):
     print(text)
-    PAGE.append(f"\n## {text}\n")
+    PAGE.append(f"\n### {text}\n")
 
 
 def print_table(head, rows):
@@ -97,18 +98,23 @@ def machine():
 
 
 def write(path, options):
-    """The tables that were printed, as a page of Markdown."""
-    arguments = [a for a in sys.argv[1:] if a not in ("--write", str(path))]
+    """Write the tables that were printed, as Markdown, below the head of the page."""
+    path = Path(path)
+    written = ("--write", str(path), f"--write={path}")
+    arguments = [a for a in sys.argv[1:] if a not in written]
     command = " ".join(["python examples/benchmarks/run.py", *arguments])
+    page = path.read_text() if path.exists() else ""
+    kept = page[: page.find(TABLES)] if TABLES in page else "# Benchmarks\n\n"
+    turns = "1 turn" if options.turns == 1 else f"{options.turns} turns"
     head = [
-        "# Next to other libraries",
+        f"{kept}{TABLES}",
         "",
-        f"Written by `{command}`, {options.turns} turns, on {machine()}.",
+        f"Written by `{command}`, {turns}, on {machine()}.",
         "",
         "What the tables are is at the head of the script. In brackets: how many times "
         'as long as skgd. "~": timed on some of the rows.',
     ]
-    Path(path).write_text("\n".join([*head, *PAGE]).rstrip() + "\n")
+    path.write_text("\n".join([*head, *PAGE]).rstrip() + "\n")
     print(f"wrote {path}")
 
 

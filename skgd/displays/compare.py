@@ -30,8 +30,8 @@ def compare_estimators(
     names : list of str, default=None
         Names of the estimators; those of their classes if None.
     n_repeats : int, default=1
-        Fits of each estimator, in turns. The time is their median; the rest is of the
-        last.
+        Fits of each estimator, in turns. The time is their median; all other columns
+        are of the last fit.
 
     Returns
     -------
@@ -43,8 +43,8 @@ def compare_estimators(
         - 'updates': of the coefficients, of skgd's estimators, `SGDRegressor` and
           `SGDClassifier`;
         - 'seconds': the time of `fit`;
-        - 'objective': on the training data, that of the first of skgd's estimators, at
-          the coefficients of each that is linear.
+        - 'objective': the objective of the first of skgd's estimators, on the training
+          data, at the coefficients of this estimator if it is linear.
 
         NaN where there is no such number.
 

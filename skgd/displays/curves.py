@@ -42,7 +42,7 @@ class LossCurveDisplay:
 
     See Also
     --------
-    DescentPathDisplay : The way of the coefficients.
+    DescentPathDisplay : The path of two coefficients.
 
     Examples
     --------

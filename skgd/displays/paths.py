@@ -119,9 +119,8 @@ class DescentPathDisplay:
     ):
         """Fit clones of estimators from the same start and draw their paths.
 
-        With a number for `eta0`, a path has a point for each
-        update; else it has one for each epoch, that of the model `fit` would return
-        after it.
+        With a number for `eta0`, a path has one point per update. Otherwise it has one
+        per epoch: the model that `fit` would return after that epoch.
 
         Parameters
         ----------
@@ -133,9 +132,9 @@ class DescentPathDisplay:
         names : list of str, default=None
             Names in the legend.
         coefficients : tuple of two of int, str or 'intercept', default=(0, 1)
-            The coefficients to draw, by number or name of the feature. The others,
-            if any, have the values of the best end of a path wherever the contours
-            are drawn, which therefore are a section through it.
+            The coefficients to draw, by number or name of the feature. The contours
+            are a section: the other coefficients, if any, keep the values that they
+            have at the end of the best path.
         coef_init : array-like of shape (n_features,), default=None
             Coefficients to start from; zeros if None.
         intercept_init : array-like of shape (1,), default=None

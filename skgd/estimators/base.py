@@ -123,7 +123,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             Targets; for a classifier, one label per row.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, nonnegative. Only their ratios matter: they are
-            divided by their mean. A row of weight 0 is as good as absent.
+            divided by their mean. A row of weight 0 is ignored.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Data for early stopping, instead of a part of X. In a `Pipeline`,
             `transform_input=["X_val"]` transforms it as X.

@@ -74,10 +74,10 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         coefficients each time, bit for bit.
     learning_rate : {'auto', 'constant', 'invscaling', 'optimal', 'adaptive'} or \
             callable, default='auto'
-        The schedule of step sizes: see Notes of
-        :class:`GDRegressor`. A callable is called as
-        learning_rate(t, eta0), with an array t of numbers of updates, the first being
-        1, and returns their step sizes. 'auto' is 'adaptive' if `eta0` is a number.
+        The schedule of step sizes: see Notes of :class:`GDRegressor`. A callable is
+        called as learning_rate(t, eta0), with an array t of numbers of updates, the
+        first being 1, and returns their step sizes. 'auto' is 'adaptive' if `eta0` is
+        a number.
     eta0 : float or 'auto', default='auto'
         The first step size. A number is textbook gradient descent. With 'auto' and
         learning_rate='auto', a fit is two epochs of `solver`, with steps chosen from

@@ -1,8 +1,8 @@
 """eta0="auto" of partial_fit: rows learnt one by one, without end.
 
 What a call goes on from is a dict of arrays: sums over the rows so far, the model and
-its average (see `Stream` in _kernels.pyx). It is the same whether rows came in one call
-or in several. All rows count alike, unless they are to be forgotten.
+its average (see `Stream` in kernels/stream.pxd). It is the same whether rows came in
+one call or in several. All rows count alike, unless they are to be forgotten.
 """
 
 import numpy as np

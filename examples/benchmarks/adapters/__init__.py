@@ -1,4 +1,4 @@
-"""One module a library; `installed` returns the methods of those that are there.
+"""One module per library; `installed` returns the methods of those that are there.
 
 To add a library, write a module with a list METHODS and name it here.
 """
