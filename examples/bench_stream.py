@@ -23,7 +23,7 @@ def make_data(kind, n_rows, rng):
     """Standard normal features; of a CSR matrix, those stored."""
     if kind == "csr":
         X = sp.random_array(
-            (n_rows, 50_000), density=20 / 50_000, format="csr", rng=rng,
+            (n_rows, 50_000), density=20 / 50_000, format="csr", random_state=rng,
             data_sampler=rng.standard_normal,
         )  # fmt: skip
     else:

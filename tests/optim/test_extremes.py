@@ -40,7 +40,7 @@ def test_features_whose_squares_vanish(penalty):
 def test_tol_is_what_is_left_where_curvature_is_never_looked_at(loss):
     """Many features for what their rows store, and many rows."""
     rng = np.random.default_rng(0)
-    X = sp.random_array((5200, 200), density=0.01, rng=rng, format="csr")
+    X = sp.random_array((5200, 200), density=0.01, format="csr", random_state=rng)
     y = X @ rng.normal(size=200) + 0.3 * rng.normal(size=5200) > 0
     model = GDClassifier(loss, random_state=0).fit(X, y)
     tight = GDClassifier(loss, tol=1e-8, max_iter=10_000, random_state=0).fit(X, y)

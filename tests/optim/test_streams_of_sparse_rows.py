@@ -58,7 +58,7 @@ def test_more_than_100_columns_are_learnt_sparse(loss, single):
 def test_sparse_rows_change_the_state_in_place_and_are_undone(kwargs, n_outputs):
     """Few values of many features: only what they hold is written, and given back."""
     rng = np.random.default_rng(0)
-    X = sp.random_array((400, 2000), density=0.01, format="csr", rng=rng)
+    X = sp.random_array((400, 2000), density=0.01, format="csr", random_state=rng)
     y = X @ rng.normal(size=(2000, n_outputs)) + 5.0
     y = y[:, 0] if n_outputs == 1 else y
     model = GDRegressor(random_state=0, **kwargs).partial_fit(X[:300], y[:300])
@@ -93,7 +93,7 @@ def test_sparse_rows_change_the_state_in_place_and_are_undone(kwargs, n_outputs)
 def test_the_penalty_may_change_between_calls(n_outputs):
     """Of sparse rows, what a penalty needs is made, or dropped, in between."""
     rng = np.random.default_rng(0)
-    X = sp.random_array((900, 150), density=0.05, format="csr", rng=rng)
+    X = sp.random_array((900, 150), density=0.05, format="csr", random_state=rng)
     y = X @ rng.normal(size=(150, n_outputs)) + 1.0
     y = y[:, 0] if n_outputs == 1 else y
     model = GDRegressor(random_state=0, shuffle=False)
