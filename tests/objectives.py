@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skgd.objective.targets import Targets
+
 
 def values(model, y, Z):
     """The loss of each row at linear predictions (n, K)."""
@@ -36,7 +38,7 @@ def constant_objective(model, X, y, weight=None):
     intercept = 0.0
     if model.fit_intercept:
         targets = model._encode(y).astype(float)
-        intercept = model._loss().constant(targets, weight, len(coef))
+        intercept = model._loss().constant(Targets(targets, weight), len(coef))
     return objective(model, X, y, coef, intercept, weight)
 
 
@@ -98,7 +100,7 @@ def optimum(model, X, y):
             return objective(model, X, y, *unpacked(u))
 
     u = np.zeros((K, p + 1))
-    u[:, -1] = model._loss().constant(model._encode(y).astype(float), None, K)
+    u[:, -1] = model._loss().constant(Targets(model._encode(y).astype(float)), K)
     u, value = u.ravel(), f(u.ravel())
     for _ in range(200):
         g = (slopes(u).T @ Z / len(Z)).ravel() + penalty * u

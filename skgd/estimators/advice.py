@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.kernels import second_moments
 from skgd.objective import penalties
 from skgd.optim import stability
 
@@ -191,17 +190,12 @@ class _Step:
         p = problem.data.n_features
         if p > FEATURES:
             return " but may be slow"
-        rows, _, weight = problem.data.visits(stability.draw(n, ROWS, self.rng))
+        data = problem.data.take(stability.draw(n, ROWS, self.rng))
         with np.errstate(all="ignore"):
-            H = second_moments(
-                problem.data.X,
-                rows,
-                weight,
-                np.zeros(p),
-                np.ones(p),
-                problem.fit_intercept,
-            ) / len(rows)
-            H *= problem.data.curvature(problem.loss)
+            H = data.second_moments(
+                data.weight, np.zeros(p), np.ones(p), problem.fit_intercept
+            )
+            H *= problem.loss.curvature(problem.data.targets()) / data.n_rows
         if not np.isfinite(H).all():
             return " but may be slow"
         values = np.linalg.eigvalsh(H)

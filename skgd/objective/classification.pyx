@@ -8,6 +8,8 @@ from skgd.objective.loss cimport Loss, Outputs, kink
 
 import numpy as np
 
+from skgd.objective.targets import Targets
+
 cdef extern from "softmax.h":
     void exps "skgd_exps"(
         double* e, const double* z, double largest, Py_ssize_t size) noexcept nogil
@@ -16,7 +18,7 @@ cdef extern from "softmax.h":
 cdef class BinaryLoss(Loss):
     """Base class of the losses of the margin y z, with y in {-1, +1}."""
 
-    def curvature(self, y, weight=None):
+    def curvature(self, targets):
         return min(self.max_curvature, self.max_slope)
 
 
@@ -36,9 +38,9 @@ cdef class LogLoss(BinaryLoss):
         slope[0] = -y / (1.0 + e)
         return log1p(e) - margin
 
-    def constant(self, y, weight=None, n_outputs=1):
+    def constant(self, targets, n_outputs=1):
         # The log-odds; of data with one class only, they would be infinite.
-        mean = np.clip(np.average(y, axis=0, weights=weight), -1.0 + 1e-6, 1.0 - 1e-6)
+        mean = np.clip(targets.mean(), -1.0 + 1e-6, 1.0 - 1e-6)
         return np.log((1.0 + mean) / (1.0 - mean))
 
 
@@ -70,8 +72,8 @@ cdef class Hinge(BinaryLoss):
         slope[0] *= -y
         return value
 
-    def constant(self, y, weight=None, n_outputs=1):
-        return np.sign(np.average(y, axis=0, weights=weight))
+    def constant(self, targets, n_outputs=1):
+        return np.sign(targets.mean())
 
 
 cdef class Perceptron(Hinge):
@@ -132,16 +134,15 @@ cdef class OneVsRest(Outputs):
     def __reduce__(self):
         return OneVsRest, (self.loss, len(self.classes))
 
-    def curvature(self, y, weight=None):
-        return self.loss.curvature(np.array([[-1.0], [1.0]]))
+    def curvature(self, targets):
+        return self.loss.curvature(Targets(np.array([[-1.0], [1.0]])))
 
-    def constant(self, y, weight=None, n_outputs=1):
-        index = y[:, 0].astype(np.intp)
-        total = np.bincount(index, weight, minlength=n_outputs)
+    def constant(self, targets, n_outputs=1):
+        total = targets.class_totals(n_outputs)
         share = total / total.sum()
         labels = np.array([[-1.0], [1.0]])
-        return np.array(
-            [self.loss.constant(labels, np.array([1 - p, p]))[0] for p in share]
+        return np.concatenate(
+            [self.loss.constant(Targets(labels, np.array([1 - p, p]))) for p in share]
         )
 
 
@@ -192,12 +193,11 @@ cdef class Multinomial(Loss):
             totals[0] += total
         return total
 
-    def curvature(self, y, weight=None):
+    def curvature(self, targets):
         return self.max_curvature
 
-    def constant(self, y, weight=None, n_outputs=1):
-        index = y[:, 0].astype(np.intp)
-        total = np.bincount(index, weight, minlength=n_outputs)
+    def constant(self, targets, n_outputs=1):
+        total = targets.class_totals(n_outputs)
         # Of classes not seen yet, the logarithm would be infinite.
         logs = np.log(np.maximum(total / total.sum(), 1e-6))
         return logs - logs.mean()

@@ -29,27 +29,6 @@ from libc.math cimport INFINITY, fmax
 import numpy as np
 
 
-def weighted_quantile(y, weight, level):
-    """Quantile of each column of y by weight: the mean of the lower and the upper one.
-
-    A row of weight 2 counts as two rows.
-    """
-    if weight is None:
-        return np.quantile(
-            y.reshape(len(y), -1), level, axis=0, method="averaged_inverted_cdf"
-        )
-    result = []
-    for column in y.reshape(len(y), -1).T:
-        order = np.argsort(column)
-        below = np.cumsum(weight[order])
-        level_of_weight = level * below[len(below) - 1]
-        low = np.searchsorted(below, level_of_weight, side="left")
-        high = np.searchsorted(below, level_of_weight, side="right")
-        ends = order[np.minimum([low, high], len(order) - 1)]
-        result.append(column[ends].mean())
-    return np.array(result)
-
-
 cdef class Loss:
     """Base class: a loss that treats every output on its own."""
 
@@ -175,18 +154,17 @@ cdef class Loss:
             h[i] = fmax((high - low) / (2.0 * step), 0.0)
         return out.reshape(np.shape(z))
 
-    def curvature(self, y, weight=None):
+    def curvature(self, targets):
         """A bound of the second derivative, for choosing a step size.
 
         A loss with kinks has no such bound. There the slope changes by at most
         2 max_slope over residuals of the size of the spread of y, and the
-        quotient of the two takes its place.
+        quotient of the two takes its place. Parameters as of `constant`.
         """
         if np.isinf(self.max_slope):
             return self.max_curvature
-        distance = np.abs(y - weighted_quantile(y, weight, 0.5))
-        spread = weighted_quantile(distance, weight, 0.5)
-        mean = np.average(distance, axis=0, weights=weight)
+        distances = targets.distances(targets.quantile(0.5))
+        spread, mean = distances.quantile(0.5), distances.mean()
         spread = np.where(spread > 0.0, spread, np.where(mean > 0.0, mean, 1.0))
         return min(self.max_curvature, self.max_slope / np.min(spread))
 
@@ -194,21 +172,20 @@ cdef class Loss:
         """The largest curvature of the Moreau envelope of this width."""
         return min(self.max_curvature, 1.0 / width)
 
-    def constant(self, y, weight=None, n_outputs=1):
+    def constant(self, targets, n_outputs=1):
         """The best prediction that is the same for all rows.
 
         Parameters
         ----------
-        y : ndarray of shape (n, K)
-        weight : ndarray of shape (n,) or None
+        targets : skgd.objective.targets.Targets
         n_outputs : int
-            K; what y does not tell if it is a class index.
+            K; what targets do not tell if they are class indices.
 
         Returns
         -------
         ndarray of shape (K,)
         """
-        return np.average(y, axis=0, weights=weight)
+        return targets.mean()
 
     def check_targets(self, y):
         """Raise ValueError where y lies outside the domain of the loss."""
@@ -237,6 +214,11 @@ cdef class Outputs(Loss):
         self.widths = widths
         self.max_curvature = loss.max_curvature
         self.max_slope = loss.max_slope
+
+    def __reduce__(self):
+        classes = None if self.classes is None else np.asarray(self.classes)
+        widths = None if self.widths is None else np.asarray(self.widths)
+        return Outputs, (self.loss, classes, widths)
 
     cdef double rows(
         self,

@@ -9,7 +9,6 @@ from skgd.objective.loss cimport Loss, kink
 
 import numpy as np
 
-from skgd.objective.loss import weighted_quantile
 
 
 @cython.final
@@ -93,8 +92,8 @@ cdef class Huber(Loss):
     def envelope_curvature(self, double width):
         return 1.0 / (1.0 + width)
 
-    def constant(self, y, weight=None, n_outputs=1):
-        return weighted_quantile(y, weight, 0.5)
+    def constant(self, targets, n_outputs=1):
+        return targets.quantile(0.5)
 
 
 cdef class EpsilonInsensitive(Loss):
@@ -128,8 +127,8 @@ cdef class EpsilonInsensitive(Loss):
         slope[0] = copysign(slope[0], z - y)
         return value
 
-    def constant(self, y, weight=None, n_outputs=1):
-        return weighted_quantile(y, weight, 0.5)
+    def constant(self, targets, n_outputs=1):
+        return targets.quantile(0.5)
 
 
 cdef class AbsoluteError(EpsilonInsensitive):
@@ -165,8 +164,8 @@ cdef class SquaredEpsilonInsensitive(Loss):
         slope[0] = 2.0 * excess if r > 0 else -2.0 * excess
         return excess * excess
 
-    def constant(self, y, weight=None, n_outputs=1):
-        return weighted_quantile(y, weight, 0.5)
+    def constant(self, targets, n_outputs=1):
+        return targets.quantile(0.5)
 
 
 cdef class Quantile(Loss):
@@ -196,8 +195,8 @@ cdef class Quantile(Loss):
     ) noexcept nogil:
         return kink(z - y, -self.quantile, 1.0 - self.quantile, width, slope)
 
-    def constant(self, y, weight=None, n_outputs=1):
-        return weighted_quantile(y, weight, self.quantile)
+    def constant(self, targets, n_outputs=1):
+        return targets.quantile(self.quantile)
 
 
 cdef class Poisson(Loss):
@@ -220,12 +219,12 @@ cdef class Poisson(Loss):
 
     starts_at_first_row = True
 
-    def curvature(self, y, weight=None):
+    def curvature(self, targets):
         """exp(z) has no bound; predictions seldom exceed the largest target."""
-        return np.max(y) or 1.0
+        return targets.largest() or 1.0
 
-    def constant(self, y, weight=None, n_outputs=1):
-        mean = np.average(y, axis=0, weights=weight)
+    def constant(self, targets, n_outputs=1):
+        mean = targets.mean()
         # All targets zero: the best constant is -inf.
         return np.log(np.where(mean > 0.0, mean, 1e-10))
 
@@ -262,5 +261,5 @@ cdef class Cauchy(Loss):
         slope[0] = r / (1.0 + u * u)
         return 0.5 * self.epsilon * self.epsilon * log1p(u * u)
 
-    def constant(self, y, weight=None, n_outputs=1):
-        return weighted_quantile(y, weight, 0.5)
+    def constant(self, targets, n_outputs=1):
+        return targets.quantile(0.5)

@@ -26,7 +26,6 @@ becomes the slopes of e_d, and so on.
 
 import numpy as np
 
-from skgd.kernels import predictions_at
 from skgd.objective import penalties
 from skgd.objective.classification import OneVsRest
 from skgd.objective.loss import Outputs
@@ -89,9 +88,9 @@ class Finish:
         n_pairs = max(1, min(PAIRS, n_pairs))
         coef, intercept = state.result()
         self.coef, self.intercept = coef.copy("A"), intercept.copy()
-        self.offset = self.z = None
+        self.multipliers, self.n_columns = None, K
         if loss.kinked:
-            self.offset, self.z = np.zeros((2, problem.n_rows, K))
+            self.multipliers = problem.data.multipliers(K)
         n_coupled = K if loss.coupled else 1
         kind = Descent
         if problem.l1:
@@ -101,7 +100,7 @@ class Finish:
         for outputs in groups:
             curvature = self.measured.curvature
             if not (together or self.by_class):
-                curvature = problem.data.curvature(loss, outputs)
+                curvature = loss.curvature(problem.data.targets(outputs))
             reference = float(problem.constant_totals[outputs].sum())
             descent = kind(self, outputs, reference, curvature, second, n_pairs)
             starts = [(coef[outputs], intercept[outputs])]
@@ -119,26 +118,26 @@ class Finish:
         self.open = [d for d in self.descents if d.ended is None]
         if not self.open:
             return
-        loss, y = self.problem.loss, self.problem.data.y
+        loss, K = self.problem.loss, self.problem.n_outputs
         outputs = np.concatenate(
             [np.arange(d.outputs.start, d.outputs.stop) for d in self.open]
         )
-        self.y = y
+        some = len(outputs) < K
+        self.outputs = outputs if some and not self.by_class else None
         classes = outputs if self.by_class else None
-        if len(outputs) < self.problem.n_outputs or loss.kinked:
-            if not self.by_class and len(outputs) < y.shape[1]:
-                self.y = np.ascontiguousarray(y[:, outputs])
-            if self.by_class:
-                loss = Outputs(self.single, classes)
+        if self.by_class and (some or loss.kinked):
+            loss = Outputs(self.single, classes)
         self.exact = None
         if loss.kinked:
             self.exact = loss
             self.widths = np.array([d.width for d in self.open])
             loss = Outputs(self.single, classes, self.widths)
-            if len(outputs) < self.offset.shape[1]:
+            if len(outputs) < self.n_columns:
                 kept = [d.own.start for d in self.open]
-                self.offset = np.ascontiguousarray(self.offset[:, kept])
-                self.z = np.ascontiguousarray(self.z[:, kept])
+                self.multipliers, self.n_columns = (
+                    self.multipliers.columns(kept),
+                    len(kept),
+                )
         self.loss = loss
         self.intercepts = np.empty(len(outputs))
         start = 0
@@ -172,9 +171,8 @@ class Finish:
         for d in self.open:
             coef[d.own], self.intercepts[d.own] = d.coordinates.coefs(d.wanted)
         totals, gradient, slope, exacts = problem.data.gradient(
-            self.loss, coef, self.intercepts, self.y,
-            offset=self.offset, z=self.z, exact=self.exact,
-        )  # fmt: skip
+            self.loss, coef, self.intercepts, self.outputs, self.multipliers, self.exact
+        )
         centred = self.centred(coef, gradient, slope)
         for d in self.open:
             own = d.own
@@ -212,11 +210,9 @@ class Finish:
         centred[:, -1] = slope
         return centred
 
-    def targets(self, descent, y):
-        """Those of a descent of one output, (n, 1)."""
-        if self.by_class:
-            return np.where(y[:, :1] == descent.outputs.start, 1.0, -1.0)
-        return y[:, descent.outputs]
+    def target(self, descent):
+        """Which targets those of a descent of one output are."""
+        return descent.outputs.start, self.by_class
 
     def move_multipliers(self, descent, width):
         """Set the multipliers of an output to its slopes, and its width.
@@ -224,50 +220,41 @@ class Finish:
         Returns the mean of s d m^2 / 2. What is kept of a multiplier m is d m, which is
         added to the prediction.
         """
-        own, weight = descent.own, self.problem.data.weight
-        y = self.targets(descent, self.problem.data.y)
-        _, m = self.single.value_and_slope(y, self.z[:, own], descent.width)
+        own, widths = descent.own, (descent.width, width)
+        squares = self.multipliers.move(
+            own, self.single, self.target(descent), widths, descent.point
+        )
         descent.width = self.widths[own] = width
-        self.offset[:, own] = width * m
-        squares = (m * self.offset[:, own])[:, 0]
-        if weight is not None:
-            squares *= weight
-        return 0.5 * float(squares.sum()) / self.problem.n_rows
+        return 0.5 * squares / self.problem.n_rows
 
     def curvature(self, descent):
         """The second derivative of A where a descent stands, by the sample."""
         problem, sample = self.problem, self.sample
         # Products for each value that a pass takes one of.
-        self.n_products = len(sample.rows) * len(sample.moments) / problem.n_rows
+        self.n_products = sample.n_rows * len(sample.moments) / problem.n_rows
         if problem.loss.quadratic:
             return sample.moments
-        y, rows, weight = sample.y, sample.rows, sample.weight
-        coef, intercept = descent.point
-        if descent.kinked and descent.accepted is descent.answer:
+        if descent.kinked:
             # Few rows are curved, so that many are looked at.
-            rows, y, weight = problem.data.visits()
-            every = -(-len(rows) // (MANY * sample.size(problem)))
-            rows, y, z = rows[::every], y[::every], self.z[::every, descent.own]
-            weight = None if weight is None else weight[::every]
+            many = MANY * sample.size(problem)
+            fresh = descent.accepted is descent.answer
+            data, z = self.multipliers.look(descent.own, many, descent.point, fresh)
         else:
-            coef = np.array(coef, order=problem.data.order)
-            z = predictions_at(problem.data.X, rows, coef, intercept)
-            if descent.kinked:
-                z += self.offset[sample.chosen, descent.own]
+            data, z = sample.data, sample.data.predictions(*descent.point)
         if problem.loss.coupled:
             return self.softmax_curvature(z)
-        y, step = self.targets(descent, y), 1e-4 * (descent.width or 1.0)
+        y, step = data.labels(*self.target(descent)), 1e-4 * (descent.width or 1.0)
         h = self.single.second_derivative(y, z, descent.width, step)[:, 0]
-        if weight is not None:
-            h *= weight
+        if data.weight is not None:
+            h *= data.weight
         scale = 1.0 / len(h)
         if descent.kinked:
             curved = np.flatnonzero(h)
             every = -(-len(curved) // sample.size(problem)) or 1
             curved = curved[::every]
-            rows, h, scale = rows[curved], h[curved], scale * every
-        self.n_products = len(rows) * len(sample.moments) / problem.n_rows
-        return scale * sample.products(rows, h)
+            data, h, scale = data.take(curved), h[curved], scale * every
+        self.n_products = data.n_rows * len(sample.moments) / problem.n_rows
+        return scale * sample.products(data, h)
 
     def hessian_times(self, descent, v):
         """The Hessian of A where a descent stands, times v, by a difference."""
@@ -276,22 +263,26 @@ class Finish:
         step = 1e-4 * (descent.width or 1.0) / max(size, 1e-300)
         coef, intercept = descent.coordinates.coefs(step * v)
         coef = np.array(descent.point[0] + coef, order=problem.data.order)
-        y, loss, offset = problem.data.y, problem.loss, None
+        loss, outputs, multipliers = problem.loss, None, None
         if not loss.coupled:
-            y = np.ascontiguousarray(self.targets(descent, y))
-            loss = self.single
+            only = np.arange(descent.outputs.start, descent.outputs.stop)
+            classes = only if self.by_class else None
+            outputs = None if self.by_class else only
+            widths = np.array([descent.width]) if descent.kinked else None
+            loss = Outputs(self.single, classes, widths)
         if descent.kinked:
-            loss = Outputs(loss, None, np.array([descent.width]))
-            offset = np.ascontiguousarray(self.offset[:, descent.own])
+            own = np.arange(descent.own.start, descent.own.stop)
+            multipliers = self.multipliers.columns(own)
         _, gradient, slope, _ = problem.data.gradient(
-            loss, coef, descent.point[1] + intercept, y, offset=offset
+            loss, coef, descent.point[1] + intercept, outputs, multipliers
         )
         centred = self.centred(coef, gradient, slope)
         return (centred - descent.centred) * descent.coordinates.root / step
 
     def softmax_curvature(self, z):
         sample, n_outputs, size = self.sample, z.shape[1], len(self.sample.moments)
-        weight = np.ones(len(z)) if sample.weight is None else sample.weight
+        weight = sample.data.weight
+        weight = np.ones(len(z)) if weight is None else weight
         p = np.exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         self.n_products *= n_outputs * (n_outputs + 1) / 2
@@ -299,7 +290,7 @@ class Finish:
         for i in range(n_outputs):
             for j in range(i + 1):
                 h = weight * p[:, i] * ((i == j) - p[:, j])
-                H[i, :, j] = H[j, :, i] = sample.products(sample.rows, h) / len(z)
+                H[i, :, j] = H[j, :, i] = sample.products(sample.data, h) / len(z)
         return H.reshape(n_outputs * size, n_outputs * size)
 
     # --------------------------------------------------------------------------- ending

@@ -74,7 +74,7 @@ def measure(problem, rng, sample):
     with np.errstate(all="ignore"):
         measured = Measured(*data.moments(), data.dtype)
         measured.squared_weight = data.squared_weight()
-        measured.curvature = data.curvature(problem.loss)
+        measured.curvature = problem.loss.curvature(data.targets())
         sample = sample(measured)
         metric = _metric(problem, measured)
         if sample is not None and not problem.data.sparse:

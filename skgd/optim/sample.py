@@ -6,7 +6,6 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf
 from threadpoolctl import threadpool_limits  # scikit-learn has it
 
-from skgd.kernels import second_moments
 from skgd.optim.quasi_newton import largest_eigenvalue
 from skgd.optim.stability import draw
 from skgd.optim.sums import times
@@ -38,12 +37,12 @@ class Sample:
         few = len(self.penalty) <= FEW * problem.n_outputs
         if m < n and few and not np.all(np.abs(np.log(variances)) < SKEWED):
             # A few rows make the variance, of which the sample has too few.
-            self.take(None)
+            self.take(draw(n, problem.data.most_rows, rng))
 
     def take(self, chosen):
-        self.chosen = slice(None) if chosen is None else chosen
-        self.rows, self.y, self.weight = self.problem.data.visits(chosen)
-        self.moments = self.products(self.rows, self.weight) / len(self.rows)
+        self.data = self.problem.data.take(chosen)
+        self.n_rows = self.data.n_rows
+        self.moments = self.products(self.data, self.data.weight) / self.n_rows
 
     @staticmethod
     def size(problem):
@@ -58,24 +57,24 @@ class Sample:
         size = X.n_features + 1
         pass_over_all = n * problem.n_outputs * max(X.mean_stored, 1.0)
         # With more features than rows, rounding errors are what would be amplified.
-        return n > size and cls.size(problem) * size**2 <= COST * pass_over_all
+        rows = cls.size(problem)
+        return (
+            n > size and rows <= X.most_rows and rows * size**2 <= COST * pass_over_all
+        )
 
     def serves(self, n_outputs):
         """Whether the curvature of so many coupled outputs can be looked at."""
         size = n_outputs * len(self.moments)
-        work = 0.5 * size * n_outputs * len(self.rows)
+        work = 0.5 * size * n_outputs * self.n_rows
         if size >= self.problem.n_rows:
             return False
         return n_outputs == 1 or (
             size <= COUPLED and work <= COST * self.problem.n_rows
         )
 
-    def products(self, rows, h):
+    def products(self, data, h):
         """Sum of h z z' over rows, (p + 1, p + 1)."""
-        fit_intercept = self.problem.fit_intercept
-        return second_moments(
-            self.problem.data.X, rows, h, self.mean, self.root, fit_intercept
-        )
+        return data.second_moments(h, self.mean, self.root, self.problem.fit_intercept)
 
     def largest_eigenvalue(self, scale, rng):
         """That of the moments, with features times sqrt(scale)."""

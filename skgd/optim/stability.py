@@ -1,7 +1,6 @@
 """Step sizes at which gradient descent is stable."""
 
 import numpy as np
-from sklearn.utils.extmath import row_norms
 
 from skgd.kernels import loss_gradient
 from skgd.objective.regression import SquaredError
@@ -31,13 +30,7 @@ def stable_step(problem, batch_size, rng):
     float
     """
     n, data = problem.n_rows, problem.data
-    rows, _, weight = data.visits()
-    with np.errstate(over="ignore"):
-        norms = row_norms(data.array, squared=True)[rows].astype(np.float64)
-        norms += float(problem.fit_intercept)
-        if weight is not None:
-            norms *= weight
-    largest = smoothness = float(norms.max())
+    largest = smoothness = data.largest_row(problem.fit_intercept)
     if batch_size > 1 and np.isfinite(largest):
         # Scaled, so that squares neither overflow nor vanish.
         scale = largest or 1.0
@@ -48,7 +41,7 @@ def stable_step(problem, batch_size, rng):
         smoothness = (
             n * (batch_size - 1) * min(overall, largest) + (n - batch_size) * largest
         ) / (batch_size * (n - 1))
-    smoothness = data.curvature(problem.loss) * smoothness + problem.l2
+    smoothness = problem.loss.curvature(data.targets()) * smoothness + problem.l2
     # The square of a feature of 1e200 is too large for a double.
     return 1.0 / (2.0 * min(smoothness, 1e307)) if smoothness > 0.0 else 1.0
 
@@ -64,8 +57,8 @@ def largest_eigenvalue(problem, rng, mean, scale, unit=1.0, max_rows=1000, n_ite
     z_i is (x_i - mean) sqrt(scale), with the intercept's 1 / sqrt(unit) behind it. The
     mean is over at most `max_rows` random rows.
     """
-    data, K = problem.data, 1
-    rows, _, weight = data.visits(draw(problem.n_rows, max_rows, rng))
+    data, K = problem.data.take(draw(problem.n_rows, max_rows, rng)), 1
+    rows, _, weight = data.visits()
     root, zeros = np.sqrt(scale), np.zeros((len(rows), K))
     one = float(problem.fit_intercept) / np.sqrt(unit)
     v, v0 = rng.standard_normal(data.n_features), rng.standard_normal()

@@ -5,6 +5,8 @@ its average (see `Stream` in kernels/stream.pxd). It is the same whether rows ca
 one call or in several. All rows count alike, unless they are to be forgotten.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -24,6 +26,7 @@ from skgd.kernels import (
     run_stream,
     stream_result,
 )
+from skgd.objective.targets import Targets
 from skgd.optim.stability import draw
 from skgd.optim.sums import times
 
@@ -79,7 +82,7 @@ def start(problem, dtype, sparse=None):
     }
     state["scalars"][NOW] = 1.0
     if problem.fit_intercept and problem.loss.starts_at_first_row:
-        first = problem.loss.constant(problem.data.y[:1], None, K)
+        first = problem.loss.constant(Targets(problem.data.y[:1]), K)
         # Of a count of zero, the logarithm is -inf.
         first = np.maximum(first, -2.0) if not problem.loss.residual else first
         state["intercept"][:] = state["intercept_mean"][:] = first
@@ -93,10 +96,11 @@ def after_fit(problem, measured, coef, intercept, rng):
 
 
 def _after_fit(problem, measured, coef, intercept, rng):
-    X = problem.data.array
-    sparse = is_sparse(X)
-    state = start(problem, X.dtype, sparse)
     n, weight = problem.n_rows, measured.weight
+    sample = problem.data.take(draw(n, SAMPLE, rng))
+    sparse = is_sparse(sample.array)
+    problem = replace(problem, data=sample)
+    state = start(problem, sample.dtype, sparse)
     state["scalars"][[WEIGHT, N_ROWS, PAST]] = weight, n, POWER * n
     centred = problem.fit_intercept and not sparse
     if centred:
@@ -112,10 +116,10 @@ def _after_fit(problem, measured, coef, intercept, rng):
     if problem.l1:
         state["sign_mean"][:] = np.sign(coef)
     # A look at some rows, without learning.
-    rows, y, weights = problem.data.visits(draw(n, SAMPLE, rng))
-    data = problem.data.X
+    rows, y, weights = sample.visits()
+    data = sample.X
     if sparse != data.sparse:
-        data = Rows(stored_as(sparse, X[rows]))
+        data = Rows(stored_as(sparse, sample.array[rows]))
         rows = np.arange(len(rows))
     probe = going_on(problem, state)
     run_stream(

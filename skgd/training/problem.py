@@ -37,7 +37,8 @@ class Problem:
         """The intercepts of the best model with W = 0."""
         if not self.fit_intercept:
             return np.zeros(self.n_outputs)
-        return self.data.constant(self.loss, self.n_outputs)
+        constant = self.loss.constant(self.data.targets(), self.n_outputs)
+        return np.asarray(constant, dtype=np.float64)
 
     @cached_property
     def constant_totals(self):

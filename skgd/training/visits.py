@@ -29,8 +29,9 @@ class Visits:
         self.generator = generator
         self.n_left = n_epochs
         self.ahead = None
-        self.draws_ahead = generator is not None and data.n_rows >= DRAW_AHEAD_FROM
-        self.gathers_ahead = data.y.nbytes <= GATHER_AHEAD_UP_TO
+        draws = generator is not None and n_epochs > 0
+        self.draws_ahead = draws and data.n_rows >= DRAW_AHEAD_FROM
+        self.gathers_ahead = draws and data.y.nbytes <= GATHER_AHEAD_UP_TO
         # Memory of targets and weights, of an epoch and perhaps the next one. It is
         # kept, for new memory takes the system longer to get than to fill.
         self.buffers = [(None, None)] * (1 + self.gathers_ahead)

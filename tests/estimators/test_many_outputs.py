@@ -18,6 +18,7 @@ from skgd import GDClassifier, GDRegressor
 from skgd.kernels import loss_totals
 from skgd.objective.classification import Multinomial
 from skgd.objective.table import REGRESSION_LOSSES
+from skgd.objective.targets import Targets
 
 STORAGES = [np.asarray, sp.csr_array]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -194,11 +195,11 @@ def test_multinomial_constant_is_the_best_one():
     rng = np.random.default_rng(0)
     index = rng.integers(3, size=(50, 1)).astype(float)
     s = rng.random(50)
-    best = Multinomial().constant(index, s, 3)
+    best = Multinomial().constant(Targets(index, s), 3)
     assert best.sum() == pytest.approx(0.0)
     share = np.bincount(index[:, 0].astype(int), s) / s.sum()
     np.testing.assert_allclose(softmax(best), share)
-    absent = Multinomial().constant(index, s, 4)
+    absent = Multinomial().constant(Targets(index, s), 4)
     assert np.isfinite(absent).all()
     assert absent[3] < absent[:3].min()
 

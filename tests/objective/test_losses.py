@@ -15,6 +15,7 @@ from skgd.kernels import loss_totals
 from skgd.objective.classification import OneVsRest
 from skgd.objective.loss import Outputs
 from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skgd.objective.targets import Targets
 
 PARAMETERS = {"epsilon": 0.3, "quantile": 0.7}
 TABLE = REGRESSION_LOSSES | CLASSIFICATION_LOSSES
@@ -188,19 +189,20 @@ def test_curvature_is_finite_and_positive(name, targets):
         "zeros": np.zeros(5),
         "one of 1e9": np.array([0.0, 0, 0, 0, 1e9]),
     }[targets]
-    assert 0 < make(name).curvature(y) < np.inf
+    assert 0 < make(name).curvature(Targets(y[:, None])) < np.inf
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_curvature_of_one_vs_rest_is_finite_and_positive(name):
-    assert 0 < OneVsRest(make(name), 5).curvature(np.arange(5.0)) < np.inf
+    targets = Targets(np.arange(5.0)[:, None])
+    assert 0 < OneVsRest(make(name), 5).curvature(targets) < np.inf
 
 
 def test_curvature_does_not_follow_one_huge_target():
-    y = np.random.default_rng(0).normal(size=1000)
-    usual = make("absolute_error").curvature(y)
+    y = np.random.default_rng(0).normal(size=(1000, 1))
+    usual = make("absolute_error").curvature(Targets(y))
     y[0] = 1e9
-    assert make("absolute_error").curvature(y) == pytest.approx(usual, rel=0.1)
+    assert make("absolute_error").curvature(Targets(y)) == pytest.approx(usual, rel=0.1)
 
 
 def test_poisson_domain_and_link():
@@ -221,22 +223,23 @@ def test_constant_minimises_the_mean(name, weighted):
     rng = np.random.default_rng(1)
     weight = rng.integers(1, 4, size=301).astype(float) if weighted else None
     loss = make(name)
-    (constant,) = loss.constant(y[:, None], weight)
+    (constant,) = loss.constant(Targets(y[:, None], weight))
     grid = constant + np.linspace(-1, 1, 401)
     values = np.average(FORMULAS[name](y[:, None], grid), axis=0, weights=weight)
     assert values[200] <= values.min() * (1.02 if name in ABOUT else 1.0001)
     # A weight of 2 is two rows.
     if weighted:
         rows = np.repeat(np.arange(301), weight.astype(int))
-        np.testing.assert_allclose(loss.constant(y[rows, None]), [constant])
+        np.testing.assert_allclose(loss.constant(Targets(y[rows, None])), [constant])
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 def test_constant_of_one_vs_rest_treats_each_class(name):
     index = np.array([0.0, 1, 1, 2, 2, 2])[:, None]
-    got = OneVsRest(make(name), 4).constant(index, None, 4)
-    want = [make(name).constant(np.where(index == k, 1.0, -1.0))[0] for k in range(4)]
-    np.testing.assert_allclose(got, want)
+    got = OneVsRest(make(name), 4).constant(Targets(index), 4)
+    for k in range(4):
+        labels = Targets(np.where(index == k, 1.0, -1.0))
+        np.testing.assert_allclose(got[k], make(name).constant(labels)[0])
 
 
 KINKS = ("absolute_error", "quantile", "epsilon_insensitive", "hinge", "perceptron")

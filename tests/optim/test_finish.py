@@ -324,7 +324,7 @@ def test_sample_is_all_rows_where_one_makes_the_variance(heavy, size, weighted):
     mean = np.average(array, axis=0, weights=weight)
     second = np.average((array - mean) ** 2, axis=0, weights=weight)
     sample = Sample(problem, mean, second, rng)
-    assert len(sample.rows) == size
+    assert sample.n_rows == size
     assert sample.moments.shape == (4, 4)
     if heavy:
         np.testing.assert_allclose(np.diag(sample.moments), 1.0, rtol=1e-9)
