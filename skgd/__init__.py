@@ -6,6 +6,7 @@ Folders, each of which imports only those above it:
 - `kernels`: one pass over rows in memory, compiled; what knows storage and dtype;
 - `training`: the loop over epochs, for any method and any data;
 - `optim`: methods, or how an epoch steps;
+- `distributed`: rows in the partitions of dask collections;
 - `estimators`: what users of scikit-learn see;
 - `displays`: plots and tables of fitted estimators.
 """

@@ -9,7 +9,9 @@ import pytest
 import skgd
 
 # Each imports only itself and those before it.
-FOLDERS = ("objective", "kernels", "training", "optim", "estimators", "displays")
+FOLDERS = (
+    "objective", "kernels", "training", "optim", "distributed", "estimators", "displays"
+)  # fmt: skip
 TESTS = Path(__file__).parent
 SOURCES = TESTS.parent / "skgd"
 LINES = 420

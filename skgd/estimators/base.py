@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skgd.estimators import advice, early_stopping, fitted
+from skgd.distributed import is_collection
+from skgd.estimators import advice, early_stopping, fitted, partitioned
 from skgd.estimators.inputs import (
     check_data,
     dense,
@@ -118,7 +119,11 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. C-ordered float32 and float64 arrays, read-only ones and
-            memory maps among them, and CSR matrices are read in place.
+            memory maps among them, and CSR matrices are read in place; memory maps of
+            1 GB and more in blocks of 20 MB. Or a dask array or dataframe, with y and
+            sample_weight in the same partitions: each epoch is then a pass over all
+            rows, where they are; solvers 'minibatch' and 'sgd' begin with a fit of up
+            to 50,000 of them, and need automatic steps and finish=True.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; for a classifier, one label per row.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -187,6 +192,14 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
     ):
         """`fit`, but for what surrounds it. Returns what to warn of, or None."""
         problem, score = self._prepare(X, y, sample_weight, validation)
+        try:
+            return self._fit_problem(
+                problem, score, coef_init, intercept_init, tasks, watch
+            )
+        finally:
+            problem.data.close()
+
+    def _fit_problem(self, problem, score, coef_init, intercept_init, tasks, watch):
         if self.warm_start and hasattr(self, "coef_"):
             coef_init = dense(self.coef_) if coef_init is None else coef_init
             intercept_init = (
@@ -200,6 +213,8 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
     def _prepare(self, X, y, sample_weight=None, validation=(None, None, None)):
         """The problem that `fit` solves, and what judges a state."""
         check_parameters(self)
+        if any(map(is_collection, (X, y, sample_weight))):
+            return partitioned.prepare(self, X, y, sample_weight, validation)
         X, y, sample_weight = check_data(self, X, y, sample_weight)
         rows = positive(sample_weight)
         self._learn_targets(y if rows is None else y[rows])
@@ -211,6 +226,11 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
 
     def _partial_fit(self, X, y, sample_weight, first, transaction):
         """One pass over the rows given; `first` says that there is no model yet."""
+        if any(map(is_collection, (X, y, sample_weight))):
+            raise TypeError(
+                "partial_fit takes rows in memory, not dask collections. fit takes "
+                "collections; or call partial_fit with one partition after the other."
+            )
         reset = first or not hasattr(self, "n_features_in_")
         X, y, sample_weight = check_data(self, X, y, sample_weight, reset, skip=True)
         weight = row_weights(self, y, sample_weight, balance=False)

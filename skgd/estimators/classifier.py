@@ -13,6 +13,7 @@ from skgd.estimators import labels
 from skgd.estimators.base import BaseGD
 from skgd.estimators.fitted import Transaction
 from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.partitioned import by_partition, by_sums
 from skgd.estimators.sklearn_private import (
     LinearClassifierMixin,
     StrOptions,
@@ -140,19 +141,16 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     stop_reason_ : str
         Why training ended, as of :class:`GDRegressor`: 'converged' only if `gap_` is at
         most `tol`.
-    loss_curve_ : list of float
-        The objective of each epoch, summed over the K problems of one-vs-rest.
-    history_, update_history_ : dict
-        What happened, per epoch and per update, as of :class:`GDRegressor`.
+    loss_curve_, history_, update_history_ : list and dicts of lists
+        What happened, per epoch and per update, as of :class:`GDRegressor`: the
+        objective is summed over the K problems of one-vs-rest.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X had names that are all strings.
 
     See Also
     --------
     GDRegressor : Regression by gradient descent, with all formulas and references.
-    sklearn.linear_model.SGDClassifier : Stochastic gradient descent only. With the
-        same parameters, no shuffling and a dense X, solver 'sgd' gives its
-        coefficients.
+    sklearn.linear_model.SGDClassifier : Stochastic gradient descent only.
 
     Notes
     -----
@@ -354,6 +352,10 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
             transaction.undo()
             raise
 
+    predict = by_partition(LinearClassifierMixin.predict)
+    score = by_sums(LinearClassifierMixin.score)
+
+    @by_partition
     def decision_function(self, X):
         """Linear predictions, of which the largest one decides.
 
@@ -368,9 +370,10 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
             With two classes, positive for `classes_[1]`.
         """
         z, _ = self._linear_predictions(X)
-        return z.ravel() if z.ndim > 1 and z.shape[1] == 1 else z
+        return z.ravel() if z.shape[1:] == (1,) else z
 
     @available_if(labels.gives_probabilities)
+    @by_partition
     def predict_proba(self, X):
         """Probabilities of the classes, of losses 'log_loss' and 'modified_huber'.
 
@@ -392,6 +395,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         return labels.probabilities(self.loss, self.decision_function(X))
 
     @available_if(labels.gives_probabilities)
+    @by_partition
     def predict_log_proba(self, X):
         """Logarithms of the probabilities of the classes.
 
@@ -406,8 +410,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
             Log-probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        if self.loss == "log_loss" and self._n_outputs > 1:
-            # Of classes whose probability vanishes, too.
+        if self.loss == "log_loss" and self._n_outputs > 1:  # of p = 0, too
             return log_softmax(self.decision_function(X), axis=1)
         return np.log(self.predict_proba(X))
 

@@ -9,6 +9,7 @@ from sklearn.metrics import r2_score
 from skgd.estimators.base import BaseGD
 from skgd.estimators.fitted import Transaction
 from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.partitioned import by_partition, by_sums
 from skgd.estimators.sklearn_private import Interval, StrOptions, fit_context
 from skgd.objective.table import REGRESSION_LOSSES
 
@@ -116,12 +117,8 @@ class GDRegressor(RegressorMixin, BaseGD):
         Coefficients, in the dtype of X; the latter if y has two dimensions.
     intercept_ : ndarray of shape (n_outputs,)
         Intercepts.
-    n_outputs_ : int
-        Number of targets.
-    n_iter_ : int
-        Epochs of the last call of `fit`.
-    t_ : int
-        Number of updates plus 1.
+    n_outputs_, n_iter_, t_, n_features_in_ : int
+        Targets; epochs of the last `fit`; number of updates plus 1; features.
     eta0_ : float
         The first step size; with eta0='auto' and learning_rate='auto', of standardised
         features.
@@ -156,8 +153,6 @@ class GDRegressor(RegressorMixin, BaseGD):
         With record='update', 'update', the numbers of updates, from 1, and 'objective',
         that of their batches before the update. (The penalty is taken to move linearly
         within an epoch.)
-    n_features_in_ : int
-        Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X had names that are all strings.
 
@@ -394,6 +389,9 @@ class GDRegressor(RegressorMixin, BaseGD):
             transaction.undo()
             raise
 
+    score = by_sums(RegressorMixin.score)
+
+    @by_partition
     def predict(self, X):
         """Predict the targets.
 

@@ -2,9 +2,6 @@
 
 from skgd.training.state import best_of
 
-# Constants of the rules; examples/bench_no_tuning.py hardly depends on them.
-EPOCHS = 2  # stochastic ones. "Until one gains less than 5 %" is slower by a quarter
-
 
 class Automatic:
     """The method of a default fit: epochs of the named solver, then all rows.
@@ -13,7 +10,7 @@ class Automatic:
     ----------
     problem : Problem
     measured : Measured
-    stochastic : Stochastic or None
+    stochastic : Stochastic, SampleFirst or None
         None begins with all rows.
     all_rows : Finish or None
         None leaves all epochs to `stochastic`.
@@ -37,12 +34,13 @@ class Automatic:
     def n_shuffled(self, max_iter):
         if self.now.batch_size == self.problem.n_rows:
             return 0
-        return min(EPOCHS, max_iter) if self.all_rows else max_iter
+        return min(self.now.n_epochs, max_iter) if self.all_rows else max_iter
 
     def epoch(self, state, visits, objectives=None, watch=None):
         result = self.now.epoch(state, visits, objectives)
         self.n_epochs += 1
-        if self.n_epochs == EPOCHS and self.all_rows is not None:
+        first = self.now is self.stochastic
+        if first and self.all_rows and self.n_epochs == self.stochastic.n_epochs:
             self.now = self.all_rows
         return result
 

@@ -4,6 +4,7 @@ from skgd.optim.automatic import Automatic
 from skgd.optim.finish import Finish
 from skgd.optim.metric import measure
 from skgd.optim.sample import Sample
+from skgd.optim.sample_first import SampleFirst
 from skgd.optim.schedules import make_schedule
 from skgd.optim.stability import stable_step
 from skgd.optim.stochastic import Stochastic
@@ -65,8 +66,21 @@ def automatic_method(problem, state, batch_size, rng, parameters):
     if parameters["finish"]:
         finish = Finish(problem, measured, rows, parameters["tol"])
     if finish is None or batch_size < problem.n_rows:
-        stochastic = Stochastic(
-            problem, state, metric, measured, parameters["solver"], batch_size
+        stochastic = _first(
+            problem, state, metric, measured, batch_size, rng, parameters
         )
     method = Automatic(problem, measured, stochastic, finish)
     return method, method.now.eta0
+
+
+def _first(problem, state, metric, measured, batch_size, rng, parameters):
+    """The epochs before the finish."""
+    solver = parameters["solver"]
+    if problem.data.local:
+        return Stochastic(problem, state, metric, measured, solver, batch_size)
+
+    def make(problem, state, rng):
+        size = rows_per_update(solver, parameters["batch_size"], problem, True)
+        return automatic_method(problem, state, size, rng, parameters)[0]
+
+    return SampleFirst(problem, make, measured, rng, parameters)

@@ -38,6 +38,9 @@ class Stochastic:
     not.
     """
 
+    # Before the finish; "until one gains less than 5 %" is slower by a quarter.
+    n_epochs = 2
+
     def __init__(self, problem, state, metric, measured, name, batch_size):
         self.problem, self.name = problem, name
         self.metric = metric
@@ -108,10 +111,22 @@ class Stochastic:
         centred = state.intercept + times(state.coef, metric.mean)
         coef_sum = np.zeros_like(state.coef)
         centred_sum = np.zeros_like(centred)
-        total, weight_sum = self.updates.run(
-            visits, steps, state.coef, centred, coef_sum, centred_sum, lazy_budget,
-            self.average_every(len(steps)), losses,
-        )  # fmt: skip
+        total = weight_sum = 0.0
+        every, done = self.average_every(len(steps)), 0
+        for piece in self.problem.data.pieces(visits, self.batch_size):
+            own = slice(done, done - (-len(piece[0]) // self.batch_size))
+            losses_of_piece = None if losses is None else losses[own]
+            if done:
+                # Weights are the cubes of the number of an update over the last one's.
+                shrink = (done / own.stop) ** 3
+                coef_sum *= shrink
+                centred_sum *= shrink
+                weight_sum *= shrink
+            loss, weight = self.updates.run(
+                piece, steps[own], state.coef, centred, coef_sum, centred_sum,
+                lazy_budget, every, losses_of_piece,
+            )  # fmt: skip
+            total, weight_sum, done = total + loss, weight_sum + weight, own.stop
         state.intercept[:] = centred - times(state.coef, metric.mean)
         state.t += len(steps)
         average = np.column_stack([coef_sum, centred_sum]) / weight_sum

@@ -38,14 +38,7 @@ class Textbook:
         self.problem = problem
         self.name = name
         self.batch_size = batch_size
-        self.updates = Epoch(
-            problem.data.X, problem.loss, problem.l1, problem.l2,
-            batch_size=batch_size,
-            n_outputs=problem.n_outputs,
-            fit_intercept=problem.fit_intercept,
-            by_blocks=by_blocks(problem.data.X, batch_size, problem.n_outputs),
-            averaging=state.average > 0,
-        )  # fmt: skip
+        self.updates = self.updates_of(batch_size, state.average > 0)
         self.schedule = schedule
         self.adaptive = adaptive
         self.smallest_step = state.eta * SMALLEST_STEP
@@ -60,6 +53,20 @@ class Textbook:
             if state.coef.any():
                 at_start = problem.objective(state)
             self.reference = max(at_start, problem.constant_objective)
+
+    def updates_of(self, batch_size, averaging):
+        problem = self.problem
+        if not problem.data.local:
+            return WholeBatch(problem)
+        X, K = problem.data.X, problem.n_outputs
+        return Epoch(
+            X, problem.loss, problem.l1, problem.l2,
+            batch_size=batch_size,
+            n_outputs=K,
+            fit_intercept=problem.fit_intercept,
+            by_blocks=by_blocks(X, batch_size, K),
+            averaging=averaging,
+        )  # fmt: skip
 
     def n_shuffled(self, max_iter):
         """Epochs that want their rows in random order."""
@@ -88,17 +95,28 @@ class Textbook:
 
     def run(self, state, visits, losses, watch):
         """The mean loss, each before the update it is part of, and the last step."""
-        if watch is None:
+        total, n_rows, first = 0.0, len(visits[0]), state.t
+        if self.batch_size >= n_rows:
             return self.update(state, visits, losses)
-        total, n_rows = 0.0, len(visits[0])
-        for update, batch in enumerate(gen_batches(n_rows, self.batch_size)):
-            if update:
+        for piece in self.pieces(visits, watched=watch is not None):
+            done = state.t - first
+            if watch is not None and done:
                 watch(state)
-            loss_of_batch = None if losses is None else losses[update : update + 1]
-            part = [None if array is None else array[batch] for array in visits]
-            loss, eta = self.update(state, part, loss_of_batch)
-            total += loss * len(part[0])
+            n_updates = -(-len(piece[0]) // self.batch_size)
+            losses_of_piece = None
+            if losses is not None:
+                losses_of_piece = losses[done : done + n_updates]
+            loss, eta = self.update(state, piece, losses_of_piece)
+            total += loss * len(piece[0])
         return total / n_rows, eta
+
+    def pieces(self, visits, watched):
+        """The visits in pieces; of epochs that are watched, in batches."""
+        if not watched:
+            yield from self.problem.data.pieces(visits, self.batch_size)
+            return
+        for batch in gen_batches(len(visits[0]), self.batch_size):
+            yield [None if array is None else array[batch] for array in visits]
 
     def update(self, state, visits, losses):
         """Make the updates of these visits."""
@@ -171,3 +189,34 @@ class Textbook:
             ending.state, ending.objective = best_of(problem, states)
             ending.reason = "diverged"
         return ending
+
+
+class WholeBatch:
+    """An update by the gradient of all rows, wherever they are; in place of `Epoch`."""
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    def run(
+        self, visits, steps, coef, intercept, average_coef, average_intercept,
+        average_from, losses,
+    ):  # fmt: skip
+        """As `skgd.kernels.Epoch.run`, of one step."""
+        problem, (eta,) = self.problem, steps
+        totals, gradient, slope, _ = problem.data.gradient(
+            problem.loss, coef, intercept
+        )
+        total = float(totals.sum())
+        if losses is not None:
+            losses[0] = total / problem.n_rows
+        step = eta / problem.n_rows
+        coef *= max(0.0, 1.0 - eta * problem.l2)
+        coef -= step * gradient
+        if problem.l1:
+            coef[:] = penalties.shrink(coef, eta * problem.l1)
+        if problem.fit_intercept:
+            intercept -= step * slope
+        if average_coef is not None and average_from == 0:
+            average_coef += coef
+            average_intercept += intercept
+        return total

@@ -17,6 +17,7 @@ from skgd.kernels import (
     second_moments,
 )
 from skgd.objective.targets import Targets
+from skgd.training.blocks import blocks_of
 
 
 class Data(Protocol):
@@ -40,6 +41,9 @@ class Data(Protocol):
     mean_stored: float  # stored values per row
     local: bool  # whether rows are in the memory of this process
     most_rows: int  # that `take` may be asked for
+
+    def close(self):
+        """Let go of what the rows took; nothing is asked afterwards."""
 
     def check(self):
         """Raise ValueError if X, which the user's code may change, cannot be read."""
@@ -106,6 +110,7 @@ class LocalData:
         self.sparse, self.order = self.X.sparse, self.X.order
         self.dtype, self.mean_stored = X.dtype, self.X.mean_stored
         self._column = None, None  # outputs, and their targets
+        self.blocks = blocks_of(X)
 
     @property
     def n_rows(self):
@@ -130,9 +135,24 @@ class LocalData:
             weight = weight.take(order, out=buffers[1], mode="clip")
         return rows, y, weight
 
+    def random_order(self, generator):
+        """A random order of visits."""
+        if self.blocks is not None:
+            return self.blocks.order(self.n_rows, generator)
+        return generator.permutation(self.n_rows)
+
+    def pieces(self, visits, batch_size):
+        """The visits in pieces of whole batches, to be visited one after the other."""
+        if self.blocks is None:
+            return [visits]
+        return self.blocks.pieces(visits, batch_size)
+
     @cached_property
     def _all_rows(self):
         return np.arange(self.n_rows) if self.rows is None else self.rows
+
+    def close(self):
+        pass
 
     def check(self):
         self.X.check()

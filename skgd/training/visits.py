@@ -71,7 +71,7 @@ class Visits:
         return order, self._gather(order, epoch) if self.gathers_ahead else None
 
     def _order(self):
-        return self.generator.permutation(self.data.n_rows)
+        return self.data.random_order(self.generator)
 
     def _gather(self, order, epoch):
         place = epoch % len(self.buffers)

@@ -1,0 +1,139 @@
+"""The rows of all partitions, as the training loop sees them."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from skgd.distributed import parts
+from skgd.distributed.targets import PartTargets
+from skgd.training.data import LocalData
+
+MOST_BYTES = 64_000_000  # of rows that are taken to the client
+MOST_LOOKED_AT = 100_000  # rows of which the client keeps multipliers, too
+
+
+class PartitionedData:
+    """Rows in partitions, wherever they are. As `skgd.training.data.Data`.
+
+    Parameters
+    ----------
+    engine : Graph or Futures
+        Of `Part` with weights of mean 1.
+    described : list of dict
+        What `skgd.distributed.parts.describe` says of each.
+    """
+
+    local = False
+
+    def __init__(self, engine, described):
+        self.engine = engine
+        self.part_rows = np.array([part["n_rows"] for part in described])
+        self.n_rows = int(self.part_rows.sum())
+        self.n_features = described[0]["n_features"]
+        self.sparse = described[0]["sparse"]
+        self.dtype = np.result_type(*(part["dtype"] for part in described))
+        self.order = "F" if self.sparse else "C"
+        self.mean_stored = sum(part["stored"] for part in described) / self.n_rows
+        row = max(sum(part["bytes"] for part in described) / self.n_rows, 1.0)
+        self.most_rows = min(self.n_rows, max(1, int(MOST_BYTES / row)))
+
+    def close(self):
+        self.engine.close()
+
+    def check(self):
+        pass  # the user's code does not reach the rows
+
+    def visits(self):
+        return range(self.n_rows), None, None
+
+    def take(self, rows):
+        if rows is None:
+            rows = np.arange(self.n_rows)
+        if len(rows) > self.most_rows:
+            raise ValueError(f"No more than {self.most_rows} rows can be taken.")
+        ends = np.cumsum(self.part_rows)
+        cuts = np.searchsorted(rows, ends)
+        own = [
+            (rows[first:last] - start,)
+            for first, last, start in zip(
+                np.append(0, cuts[:-1]), cuts, ends - self.part_rows, strict=True
+            )
+        ]
+        X, y, weight = zip(*self.engine.each(parts.rows_at, own=own), strict=True)
+        X = sp.vstack(X, format="csr") if self.sparse else np.concatenate(X)
+        weight = np.concatenate(weight)
+        y = np.concatenate(y)
+        return LocalData(X, y, None if np.all(weight == 1.0) else weight)
+
+    def targets(self, outputs=slice(None)):
+        return PartTargets(self.engine, outputs)
+
+    def totals(self, loss, intercept):
+        return self.engine.total(parts.totals, loss, np.asarray(intercept))[0]
+
+    def squared_weight(self):
+        return float(self.engine.total(parts.weights)[1]) / self.n_rows
+
+    def moments(self):
+        """As of `LocalData`.
+
+        Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
+        computing sample variances", 1979, equation 2.1.
+        """
+        total = mean = variance = stored = 0.0
+        for w, m, v, s in self.engine.each(parts.moments):
+            share = w / (total + w)
+            distance = m - mean
+            mean = mean + share * distance
+            variance = variance + share * (v - variance)
+            variance = variance + share * (1.0 - share) * distance**2
+            stored = stored + share * (s - stored)
+            total += w
+        return total, mean, variance, stored
+
+    def largest_row(self, fit_intercept):
+        return max(self.engine.each(parts.largest_row, fit_intercept))
+
+    def loss(self, loss, coef, intercept):
+        return float(self.engine.total(parts.loss_sum, loss, coef, intercept)[0])
+
+    def multipliers(self, n_outputs):
+        every = -(-self.n_rows // min(self.most_rows, MOST_LOOKED_AT))
+        near = self.take(np.arange(0, self.n_rows, every)).multipliers(n_outputs)
+        held = self.engine.hold(parts.offsets, n_outputs)
+        return PartMultipliers(self.engine, held, near)
+
+    def gradient(
+        self, loss, coef, intercept, outputs=None, multipliers=None, exact=None
+    ):
+        own = None if multipliers is None else multipliers.held
+        totals, gradient, slope, exact_totals = self.engine.total(
+            parts.gradient, loss, coef, intercept, outputs, exact, own=own
+        )
+        return totals, np.asarray(gradient, order=self.order), slope, exact_totals
+
+
+class PartMultipliers:
+    """Multipliers that stay with the rows. As `skgd.training.data.Multipliers`.
+
+    `near` are those of some rows, which the client has.
+    """
+
+    def __init__(self, engine, held, near):
+        self.engine, self.held, self.near = engine, held, near
+
+    def columns(self, kept):
+        held = self.engine.hold(parts.offset_columns, kept, own=self.held)
+        return PartMultipliers(self.engine, held, self.near.columns(kept))
+
+    def move(self, own, loss, target, widths, point):
+        moved = self.engine.hold(
+            parts.move, own, loss, target, widths, *point, own=self.held
+        )
+        (squares,) = self.engine.total(parts.squares, own=moved)
+        self.held = self.engine.hold(parts.moved, own=moved)
+        self.near.predict(own, *point)
+        self.near.move(own, loss, target, widths, point)
+        return float(squares)
+
+    def look(self, own, n_rows, point, fresh):
+        return self.near.look(own, n_rows, point, fresh=False)

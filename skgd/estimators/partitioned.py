@@ -1,0 +1,262 @@
+"""dask collections in fit, predict and score.
+
+dask is imported by functions only, which are called once X is a collection.
+"""
+
+from copy import copy
+from functools import partial, wraps
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skgd.distributed import is_collection, parts
+from skgd.estimators import early_stopping
+from skgd.estimators.inputs import NO_WEIGHT
+from skgd.objective import penalties
+from skgd.training.problem import Problem
+
+NOT_SENT = ("history_", "loss_curve_", "update_history_", "_memory", "_skl_callbacks")
+
+
+def by_partition(method):
+    """Let a method of X return a lazy array where X is a dask collection."""
+
+    @wraps(method)
+    def of_any(self, X):
+        if is_collection(X):
+            return _lazily(self, method.__name__, X)
+        return method(self, X)
+
+    return of_any
+
+
+def by_sums(score):
+    """Let `score` take dask collections."""
+
+    @wraps(score)
+    def of_any(self, X, y, sample_weight=None):
+        if is_collection(X):
+            return _score(self, X, y, sample_weight)
+        return score(self, X, y, sample_weight)
+
+    return of_any
+
+
+def prepare(estimator, X, y, sample_weight, validation):
+    """The problem of dask collections, and what judges a state; as `_prepare`."""
+    from skgd.distributed.collections import delayed_parts
+    from skgd.distributed.data import PartitionedData
+    from skgd.distributed.engines import Graph, engine_of
+
+    _check_method(estimator)
+    classify = not isinstance(estimator, RegressorMixin)
+    delayed = delayed_parts(X, y, sample_weight, classify)
+    _check_columns(estimator, X, reset=True)
+    described = Graph(delayed).each(parts.describe, classify)
+    if not any(part["n_rows"] for part in described):
+        if sample_weight is not None:
+            raise ValueError(NO_WEIGHT)
+        raise ValueError(
+            f"Found array with 0 sample(s) while a minimum of 1 is required by "
+            f"{type(estimator).__name__}."
+        )
+    described = [part for part in described if part["n_rows"]]
+    _check_alike(described)
+    if classify:
+        classes = np.concatenate([part["classes"] for part in described])
+        estimator._learn_targets(classes)
+    else:
+        estimator._learn_targets(np.zeros((1, *described[0]["shape"])))
+    weights, counts = _by_class(estimator, described)
+    factors = _class_factors(estimator, weights)
+    if factors is not None:
+        kept = factors > 0.0
+        weights = weights * factors
+        for part, count in zip(described, counts, strict=True):
+            part["n_rows"] = int(count[kept].sum())
+        counts = counts[:, kept]
+        if not counts.sum():
+            raise ValueError(NO_WEIGHT)
+        described = [part for part in described if part["n_rows"]]
+        factors = estimator.classes_, factors
+    mean_weight = 1.0
+    if factors is not None or sample_weight is not None:
+        mean_weight = weights.sum() / counts.sum()
+    bound = _bound(estimator, delayed, described, factors, mean_weight)
+    engine = engine_of(bound, sum(part["bytes"] for part in described))
+    try:
+        score = _validation(estimator, *validation)
+    except BaseException:
+        engine.close()
+        raise
+    l1, l2 = penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)
+    problem = Problem(
+        data=PartitionedData(engine, described),
+        loss=estimator._loss(),
+        n_outputs=estimator._n_outputs,
+        l1=l1,
+        l2=l2,
+        fit_intercept=estimator.fit_intercept,
+    )
+    return problem, score
+
+
+def _check_method(estimator):
+    automatic = estimator._automatic(estimator._one_loss())
+    if automatic and not estimator.finish:
+        raise ValueError(
+            "finish=False leaves all epochs to rows in random order, which dask "
+            "collections do not have. Set finish=True."
+        )
+    if not automatic and estimator.solver != "batch":
+        raise ValueError(
+            f"solver={estimator.solver!r} with steps of your own takes rows in random "
+            "order, which dask collections do not have. Set eta0='auto' and "
+            "learning_rate='auto', or solver='batch'."
+        )
+
+
+def _check_columns(estimator, X, reset):
+    """Their number and names, as `validate_data` does."""
+    rows = X._meta if hasattr(X, "columns") else X
+    validate_data(estimator, rows, reset=reset, skip_check_array=True)
+
+
+def _check_alike(described):
+    for key, what in (
+        ("n_features", "number of features"),
+        ("sparse", "storage (dense or sparse)"),
+        ("shape", "number of outputs"),
+    ):
+        if len({part[key] for part in described}) > 1:
+            found = {part["number"]: part[key] for part in described}
+            raise ValueError(f"Partitions differ in {what}: {found}")
+
+
+def _by_class(estimator, described):
+    """Sum of weights by class, and number of rows by partition and class."""
+    if described[0]["classes"] is None:
+        return sum(p["weights"] for p in described), np.array(
+            [p["counts"] for p in described]
+        )
+    weights = np.zeros(len(estimator.classes_))
+    counts = np.zeros((len(described), len(weights)), dtype=np.intp)
+    for part, count in zip(described, counts, strict=True):
+        index = np.searchsorted(estimator.classes_, part["classes"])
+        weights[index] += part["weights"]
+        count[index] = part["counts"]
+    return weights, counts
+
+
+def _class_factors(estimator, weights):
+    """The weight of each class, or None."""
+    if getattr(estimator, "class_weight", None) is None:
+        return None
+    return estimator._class_weights(estimator.classes_, weights, balance=True)
+
+
+def _bound(estimator, delayed, described, factors, mean_weight):
+    import dask
+
+    how = _bare(estimator)._encode, factors, mean_weight
+    how = dask.delayed(how, traverse=False, pure=False)
+    bind = dask.delayed(parts.bind, pure=False)
+    return [bind(delayed[part["number"]], how) for part in described]
+
+
+def _bare(estimator):
+    """A copy to send, without what prediction does not need."""
+    bare = copy(estimator)
+    for name in NOT_SENT:
+        vars(bare).pop(name, None)
+    return bare
+
+
+def _validation(estimator, X, y, sample_weight):
+    """What judges a state by validation data, in memory or in partitions; or None."""
+    if X is None and estimator.early_stopping:
+        raise ValueError(
+            "early_stopping of dask collections needs validation data: pass X_val and "
+            "y_val."
+        )
+    if not (is_collection(X) and estimator.early_stopping):
+        arguments = estimator, None, None, None, None, X, y, sample_weight
+        return early_stopping.validation(*arguments)[1]
+    from skgd.distributed.collections import delayed_parts
+    from skgd.distributed.engines import Graph, engine_of
+
+    if estimator.scoring not in (None, "loss"):
+        raise ValueError(
+            "Validation data in dask collections are scored by scoring=None or 'loss'."
+        )
+    classify = not isinstance(estimator, RegressorMixin)
+    delayed = delayed_parts(X, y, sample_weight, classify)
+    _check_columns(estimator, X, reset=False)
+    described = Graph(delayed).each(parts.describe, classify)
+    described = [part for part in described if part["n_rows"]]
+    _check_alike(described)
+    if classify:
+        found = np.concatenate([part["classes"] for part in described])
+        estimator._encode(np.unique(found))
+    weights, _ = _by_class(estimator, described)
+    factors = _class_factors(estimator, weights)
+    total = weights.sum() if factors is None else (weights * factors).sum()
+    bound = _bound(estimator, delayed, described, None, 1.0)
+    engine = engine_of(bound, sum(part["bytes"] for part in described))
+    loss, predict = estimator._loss(), _bare(estimator)._predictions
+
+    def score(state):
+        results = engine.each(
+            parts.validate, *state.result(), loss, factors, predict, classify
+        )
+        mean_loss = float(sum(loss_sum for loss_sum, _ in results)) / total
+        value = parts.merged([sums for _, sums in results], classify)
+        if estimator.scoring == "loss":
+            value = -mean_loss
+        return {"validation_score": float(value), "validation_loss": mean_loss}
+
+    return score
+
+
+def _lazily(estimator, name, X):
+    """The result of a method, as a lazy array with the partitions of X."""
+    from skgd.distributed.collections import map_rows
+
+    check_is_fitted(estimator)
+    _check_columns(estimator, X, reset=False)
+    dtype, width = estimator.coef_.dtype, None
+    if getattr(X, "dtype", None) != np.float32:
+        dtype = np.dtype(np.float64)
+    if hasattr(estimator, "classes_"):
+        n_classes = len(estimator.classes_)
+        if name == "predict":
+            dtype = estimator.classes_.dtype
+        elif name != "decision_function" or n_classes > 2:
+            width = n_classes
+    elif estimator.coef_.ndim > 1:
+        width = len(estimator.coef_)
+    return map_rows(
+        partial(_called, _bare(estimator), name, width, dtype), X, width, dtype
+    )
+
+
+def _called(estimator, name, width, dtype, X):
+    if not X.shape[0]:
+        return np.empty((0,) if width is None else (0, width), dtype=dtype)
+    return getattr(estimator, name)(X).astype(dtype, copy=False)
+
+
+def _score(estimator, X, y, sample_weight):
+    """R^2 or accuracy, by sums over partitions."""
+    from skgd.distributed.collections import delayed_parts
+    from skgd.distributed.engines import Graph
+
+    check_is_fitted(estimator)
+    classify = not isinstance(estimator, RegressorMixin)
+    delayed = delayed_parts(X, y, sample_weight, classify)
+    _check_columns(estimator, X, reset=False)
+    bare = _bare(estimator)
+    vars(bare).pop("feature_names_in_", None)  # which were checked
+    results = Graph(delayed).each(parts.compare, bare, classify)
+    return parts.merged([sums for sums in results if sums is not None], classify)
