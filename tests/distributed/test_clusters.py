@@ -12,9 +12,9 @@ import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from partitions import collection
 from sklearn.exceptions import ConvergenceWarning
 
+from partitions import collection
 from samples import classification, linear
 from skgd import GDClassifier, GDRegressor
 from skgd.distributed import engines, parts

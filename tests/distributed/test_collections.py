@@ -8,10 +8,10 @@ import dask
 import numpy as np
 import pandas as pd
 import pytest
-from partitions import collection, one_thread  # noqa: F401
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
+from partitions import collection, one_thread  # noqa: F401
 from samples import classification, linear
 from skgd import GDClassifier, GDRegressor
 from skgd.training.data import LocalData

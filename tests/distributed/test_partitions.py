@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from partitions import collection, of_unknown_sizes, one_thread  # noqa: F401
 
+from partitions import collection, of_unknown_sizes, one_thread  # noqa: F401
 from samples import classification, every_loss, linear, targets_of
 from skgd import GDClassifier, GDRegressor
 from skgd.distributed.data import PartitionedData
