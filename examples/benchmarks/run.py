@@ -120,6 +120,8 @@ def write(path, options):
 
 def milliseconds(seconds, ours=None, partial=False):
     """A time and how many times as long as ours it is."""
+    if seconds <= 0.0:
+        return "noise"  # of a difference of two fits that other processes disturbed
     value = 1e3 * seconds
     text = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
     if ours and ours > 0.0:  # an epoch of few rows may be less than the clock's jitter
