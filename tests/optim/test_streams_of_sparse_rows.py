@@ -104,3 +104,19 @@ def test_the_penalty_may_change_between_calls(n_outputs):
         assert bool(state["seen"].size) == (penalty is not None)
         assert bool(state["sign_mean"].size) == (penalty in ("l1", "elasticnet"))
     assert model.score(X, y) > 0.5
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_losses_of_updates_are_those_of_calls_of_one_row(n_outputs):
+    rng = np.random.default_rng(0)
+    X = sp.random_array((40, 150), density=0.05, format="csr", random_state=rng)
+    Y = X @ rng.normal(size=(150, n_outputs)) + 1.0
+    settings = {"penalty": None, "shuffle": False, "random_state": 0}
+    together = GDRegressor(record="update", **settings)
+    together.partial_fit(X, Y)
+    alone = GDRegressor(**settings)
+    for row in range(40):
+        alone.partial_fit(X[row : row + 1], Y[row : row + 1])
+    np.testing.assert_allclose(
+        together.update_history_["objective"], alone.history_["objective"], rtol=1e-12
+    )
