@@ -75,10 +75,8 @@ TRANSACTIONS = {
 }
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("name", TRANSACTIONS)
-@quiet
-def test_an_exception_at_any_line_changes_nothing(name, sparse):
+def transaction(name, sparse):
+    """A call that is to fail, and its model, as it was before."""
     fitted, settings, method = TRANSACTIONS[name]
     X, y = data(12, 130 if sparse else 2)
     if sparse:
@@ -87,16 +85,61 @@ def test_an_exception_at_any_line_changes_nothing(name, sparse):
     if fitted:
         model.set_params(early_stopping=False).partial_fit(X[:9], y[:9])
         model.partial_fit(X[:9], y[:9]).set_params(**settings)
-    before = pickle.dumps(model)
+    return lambda: getattr(model, method)(X, y), model, pickle.dumps(model)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("name", TRANSACTIONS)
+@quiet
+def test_an_exception_at_any_line_changes_nothing(name, sparse):
+    call, model, before = transaction(name, sparse)
     line = 1 + len(name) % STEP
     while True:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if not raising_at(lambda: getattr(model, method)(X, y), line):
+            if not raising_at(call, line):
                 break
         assert pickle.dumps(model) == before, line
         line += STEP
     assert line > 100
+
+
+ALLOCATE = ("empty", "zeros", "ones", "empty_like", "zeros_like", "array", "arange")
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("name", TRANSACTIONS)
+@quiet
+def test_no_memory_for_any_array_is_said_and_changes_nothing(name, sparse):
+    """Compiled modules take their memory from NumPy, too."""
+    call, model, before = transaction(name, sparse)
+    failing = 1
+    while True:
+        count = 0
+
+        def failing_at(allocate):
+            def allocated(*args, **kwargs):
+                nonlocal count
+                count += 1
+                if count == failing:  # noqa: B023
+                    raise MemoryError
+                return allocate(*args, **kwargs)
+
+            return allocated
+
+        with pytest.MonkeyPatch.context() as patch:
+            for function in ALLOCATE:
+                patch.setattr(np, function, failing_at(getattr(np, function)))
+            try:
+                call()
+            except MemoryError:
+                pass
+            else:
+                break
+        assert pickle.dumps(model) == before, failing
+        failing += 3
+    assert failing > 10
+    assert count < failing  # no error was swallowed
 
 
 def test_copies_share_nothing_that_changes():
