@@ -120,10 +120,11 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. C-ordered float32 and float64 arrays, read-only ones and
             memory maps among them, and CSR matrices are read in place (but indices of
-            two types are copied); memory maps of 1 GB and more in blocks of 20 MB. Or a dask array or dataframe, with y and
-            sample_weight in the same partitions: each epoch is then a pass over all
-            rows, where they are; solvers 'minibatch' and 'sgd' begin with a fit of up
-            to 50,000 of them, and need automatic steps and finish=True.
+            two types are copied); memory maps of 1 GB and more in blocks of 20 MB. Or
+            a dask array or dataframe, with y and sample_weight in the same partitions:
+            each epoch is then a pass over all rows, where they are; 'minibatch' and
+            'sgd' begin with a fit of up to 50,000 of them, and need automatic steps
+            and finish=True.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; for a classifier, one label per row.
         sample_weight : array-like of shape (n_samples,), default=None
