@@ -149,7 +149,7 @@ def cluster():
 
     return Client(
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None,
+            n_workers=2, threads_per_worker=1, dashboard_address=":0",
             silence_logs=50,
         ),
         set_as_default=True,

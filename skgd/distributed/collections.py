@@ -5,6 +5,7 @@ import dask.array as da
 import numpy as np
 
 from skgd.distributed import is_collection, parts
+from skgd.distributed.engines import Graph, engine_of
 
 
 def delayed_parts(X, y, sample_weight, classify):
@@ -32,6 +33,16 @@ def delayed_parts(X, y, sample_weight, classify):
         make(number, *rows, None if names is None else list(names), classify)
         for number, rows in enumerate(zip(X_parts, y_parts, weight_parts, strict=True))
     ]
+
+
+def engine_of_parts(X, y, sample_weight, classify):
+    """The engine of their checked partitions."""
+    delayed = delayed_parts(X, y, sample_weight, classify)
+    n_bytes = getattr(X, "nbytes", np.nan) if hasattr(X, "chunks") else np.nan
+    if np.isnan(n_bytes):
+        # Too many to be kept, for all that is known: they are described first.
+        return Graph(delayed)
+    return engine_of(delayed, n_bytes)
 
 
 def partitions_of(array):

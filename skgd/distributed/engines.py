@@ -2,8 +2,8 @@
 
 Functions are those of modules, called as function(part, *own, *args) in a task: `own`
 is a tuple for each partition. What they return depends on that alone, for dask makes
-what was lost with a worker again. Sums are those of a binary tree over the numbers of
-the partitions: the same bits whatever the number of workers.
+what was lost with a worker again. Sums are those of a binary tree over the partitions
+in their order: the same bits whatever the number of workers.
 """
 
 import logging
@@ -11,7 +11,7 @@ import weakref
 
 import dask
 import numpy as np
-from distributed import Client, futures_of
+from distributed import Client, futures_of, wait
 from distributed.system import MEMORY_LIMIT
 
 from skgd.distributed.parts import naming
@@ -20,23 +20,31 @@ MEMORY_SHARE = 0.5  # of the workers' memory that partitions may stay in
 BUNDLES_PER_THREAD = 2
 SENT_APART = 50_000  # bytes of arguments from which they are a task of their own
 TREE_FROM = 8_000_000  # bytes of results from which tasks add them up, not the client
-TREE = 8  # results that such a task adds up: a power of two
+TREE = 8  # results that such a task adds up
 
 logger = logging.getLogger("skgd")
 
 
-def add(results):
-    """Sum of tuples of numbers and arrays: in pairs, then pairs of pairs, ...
+def added(nodes, n):
+    """Sums of neighbours in a binary tree over n leaves, as far as they are there.
 
-    Those of 2^k neighbours of a subtree may be added up elsewhere.
+    `nodes` are tuples of numbers and arrays by level and place; those of several calls
+    may be put together. The sum of all is at the root: `root(n)`.
     """
-    results = list(results)
-    while len(results) > 1:
-        pairs = [results[i : i + 2] for i in range(0, len(results), 2)]
-        results = [
-            tuple(map(np.add, *pair)) if len(pair) > 1 else pair[0] for pair in pairs
-        ]
-    return results[0]
+    for level in range(root(n)[0]):
+        size = -(-n // 2**level)
+        for _, left in sorted(node for node in nodes if node[0] == level):
+            pair = [(level, left), (level, left + 1)][: size - left]
+            if left % 2 == 0 and all(node in nodes for node in pair):
+                values = [nodes.pop(node) for node in pair]
+                both = len(values) > 1
+                total = tuple(map(np.add, *values)) if both else values[0]
+                nodes[level + 1, left // 2] = total
+    return nodes
+
+
+def root(n):
+    return (n - 1).bit_length(), 0
 
 
 def call(function, part, own, args):
@@ -44,13 +52,25 @@ def call(function, part, own, args):
         return function(part, *own, *args)
 
 
-def call_on_bundle(function, parts, own, args, summed):
-    results = [call(function, *pair, args) for pair in zip(parts, own, strict=True)]
-    return add(results) if summed else results
+def call_on_bundle(function, parts, own, args):
+    return [call(function, *pair, args) for pair in zip(parts, own, strict=True)]
+
+
+def sum_on_bundle(function, parts, own, args, places, n):
+    results = call_on_bundle(function, parts, own, args)
+    return added({(0, i): r for i, r in zip(places, results, strict=True)}, n)
+
+
+def merge(n, *sums):
+    return added({node: value for nodes in sums for node, value in nodes.items()}, n)
 
 
 def collect(*items):
     return items
+
+
+def bind_bundle(function, parts, args, kept):
+    return tuple(call(function, parts[k], (), args) for k in kept)
 
 
 def engine_of(parts, n_bytes):
@@ -69,10 +89,10 @@ def engine_of(parts, n_bytes):
             n_bytes / 1e9,
             limit / 1e9,
         )
-        return Graph(parts)
+        return Graph(parts, anew=True)
     if client is None:
         return Graph(list(dask.compute(*parts)))
-    return Futures(client, parts)
+    return Futures.of(client, parts)
 
 
 def current_client():
@@ -94,12 +114,14 @@ class Graph:
     parts : list
         Partitions in the memory of this process, or delayed ones, which are made anew
         for each call.
+    anew : bool
+        Whether they are too many to be kept.
     """
 
-    def __init__(self, parts):
-        self.parts, self.held = parts, []
+    def __init__(self, parts, anew=False):
+        self.parts, self.anew, self.held = parts, anew, []
 
-    def _calls(self, function, args, own):
+    def _calls(self, function, args, own=None):
         own = [()] * len(self.parts) if own is None else own
         args = dask.delayed(args, traverse=False, pure=False)
         run = dask.delayed(call, traverse=False, pure=False)
@@ -113,15 +135,23 @@ class Graph:
 
     def hold(self, function, *args, own=None):
         """The same, to be `own` of later calls."""
-        return kept(dask.persist(*self._calls(function, args, own)), self.held)
+        return kept_alive(dask.persist(*self._calls(function, args, own)), self.held)
 
     def total(self, function, *args, own=None):
         """The sum of what it returns, tuples of numbers and arrays."""
-        results = self._calls(function, args, own)
-        if size_of(args) * len(results) > TREE_FROM:
-            summed = dask.delayed(add, pure=False)
-            results = [summed(group) for group in grouped(results, TREE)]
-        return add(dask.compute(*results))
+        results, n = self._calls(function, args, own), len(self.parts)
+        sums = [{(0, i): result} for i, result in enumerate(results)]
+        if size_of(args) * n > TREE_FROM:
+            merged = dask.delayed(merge, pure=False)
+            groups = [sums[i : i + TREE] for i in range(0, n, TREE)]
+            sums = [merged(n, *group) for group in groups]
+        return merge(n, *dask.compute(*sums))[root(n)]
+
+    def bound(self, function, args, kept, n_bytes):
+        """The engine of function(part, *args), of the partitions that are kept."""
+        calls = self._calls(function, args)
+        parts = [calls[k] for k in kept]
+        return Graph(parts, anew=True) if self.anew else engine_of(parts, n_bytes)
 
     def close(self):
         """Let go of the partitions, and of what is held."""
@@ -132,34 +162,68 @@ class Graph:
 class Futures:
     """On the workers of a client, in whose memory the partitions stay.
 
-    A task takes the scheduler a millisecond or more, so that partitions are bundled:
-    2^k neighbours each, a few for each thread of the workers. Methods as of `Graph`.
+    A task takes the scheduler a millisecond or more, so that partitions are bundled: a
+    few bundles for each thread, of partitions that are on its worker. Methods as of
+    `Graph`.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    bundles : list of Future
+        Each of a tuple of partitions.
+    places : list of ndarray
+        The numbers of these partitions, of all that there are.
     """
 
-    def __init__(self, client, parts):
-        self.client, self.n_parts, self.size = client, len(parts), 1
-        n_threads = max(sum(client.nthreads().values()), 1)
-        while self.n_parts > self.size * n_threads * BUNDLES_PER_THREAD:
-            self.size *= 2
-        made = dask.delayed(collect, pure=False)
-        # Partitions themselves are no results: they would count, and spill, twice.
-        bundles = [made(*of_bundle) for of_bundle in grouped(parts, self.size)]
-        self.bundles = client.compute(bundles, optimize_graph=False)
+    def __init__(self, client, bundles, places):
+        self.client, self.bundles, self.places = client, bundles, places
+        self.n_parts = sum(map(len, places))
         self.running, self.held = [], []
+
+    @classmethod
+    def of(cls, client, parts):
+        """The engine of delayed partitions, which are made first."""
+        futures = client.compute(parts, optimize_graph=False)
+        wait(futures)
+        for future in futures:
+            if future.status == "error":
+                future.result()
+        n_threads = client.nthreads()
+        on_worker = {}
+        for i, workers in enumerate(client.who_has(futures).values()):
+            on_worker.setdefault(next(iter(workers), None), []).append(i)
+        bundles, places = [], []
+        for worker, numbers in on_worker.items():
+            n_bundles = BUNDLES_PER_THREAD * n_threads.get(worker, 1)
+            for group in np.array_split(numbers, min(n_bundles, len(numbers))):
+                # There, but elsewhere if that worker is lost.
+                where = {"workers": [worker], "allow_other_workers": True}
+                # Partitions themselves are no results: they would count twice.
+                bundles.append(
+                    client.submit(
+                        collect, *[futures[i] for i in group], pure=False,
+                        **(where if worker in n_threads else {}),
+                    )
+                )  # fmt: skip
+                places.append(group)
+        return cls(client, bundles, places)
 
     def _submit(self, function, *args):
         self.running.append(self.client.submit(function, *args, pure=False))
         return self.running[-1]
 
-    def _calls(self, function, args, own, summed=False):
+    def _calls(self, run, function, args, own, *rest):
         if size_of(args) > SENT_APART:
             # Not scattered: what is scattered is lost with its worker.
             args = self._submit(collect, *args)
+        if own is None:
+            own = [()] * self.n_parts
         if not isinstance(own, Held):
-            own = grouped([()] * self.n_parts if own is None else own, self.size)
+            own = [[own[i] for i in group] for group in self.places]
+        calls = zip(self.bundles, own, *rest, strict=True)
         return [
-            self._submit(call_on_bundle, function, *pair, args, summed)
-            for pair in zip(self.bundles, own, strict=True)
+            self._submit(run, function, bundle, values, args, *more)
+            for bundle, values, *more in calls
         ]
 
     def _gathered(self, futures):
@@ -168,28 +232,55 @@ class Futures:
         return results
 
     def each(self, function, *args, own=None):
-        bundles = self._gathered(self._calls(function, args, own))
-        return [result for of_bundle in bundles for result in of_bundle]
+        bundles = self._gathered(self._calls(call_on_bundle, function, args, own))
+        results = [None] * self.n_parts
+        for group, of_bundle in zip(self.places, bundles, strict=True):
+            for i, result in zip(group, of_bundle, strict=True):
+                results[i] = result
+        return results
 
     def hold(self, function, *args, own=None):
-        return kept(self._calls(function, args, own), self.held)
+        return kept_alive(self._calls(call_on_bundle, function, args, own), self.held)
 
     def total(self, function, *args, own=None):
-        results = self._calls(function, args, own, summed=True)
-        if size_of(args) * len(results) > TREE_FROM:
-            results = [self._submit(add, group) for group in grouped(results, TREE)]
-        return add(self._gathered(results))
+        n = self.n_parts
+        ns = [n] * len(self.bundles)
+        sums = self._calls(sum_on_bundle, function, args, own, self.places, ns)
+        if size_of(args) * n > TREE_FROM:
+            groups = [sums[i : i + TREE] for i in range(0, len(sums), TREE)]
+            sums = [self._submit(merge, n, *group) for group in groups]
+        return merge(n, *self._gathered(sums))[root(n)]
+
+    def bound(self, function, args, kept, n_bytes):
+        # Where they are.
+        new = {int(i): place for place, i in enumerate(kept)}
+        bundles, places = [], []
+        for bundle, group in zip(self.bundles, self.places, strict=True):
+            inside = [k for k, i in enumerate(group) if int(i) in new]
+            if inside:
+                bundles.append(
+                    self.client.submit(
+                        bind_bundle, function, bundle, args, inside, pure=False
+                    )
+                )
+                places.append(np.array([new[int(group[k])] for k in inside]))
+        self.bundles = []
+        return Futures(self.client, bundles, places)
 
     def close(self):
         release([*self.bundles, *self.running, *alive(self.held)])
         self.bundles, self.running = [], []
 
 
-def kept(results, references):
+def kept_alive(results, references):
     """`results` as `Held`, which `references` tell of as long as they are held."""
     held = Held(results)
     references[:] = [r for r in references if r() is not None] + [weakref.ref(held)]
     return held
+
+
+def alive(references):
+    return [result for r in references for result in r() or ()]
 
 
 def release(futures):
@@ -199,14 +290,6 @@ def release(futures):
     """
     for future in futures:
         future.release()
-
-
-def alive(references):
-    return [result for r in references for result in r() or ()]
-
-
-def grouped(items, size):
-    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def size_of(args):

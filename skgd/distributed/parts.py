@@ -120,13 +120,12 @@ def describe(part, classify):
     }
 
 
-def bind(part, how):
+def bind(part, encode, factors, mean_weight):
     """The partition with its targets encoded, and weights of mean 1.
 
-    `how` is what encodes targets, classes with the weight of each (or None), and the
-    mean weight of all rows.
+    `factors` are the classes and the weight of each, or None; `mean_weight` is that of
+    all rows.
     """
-    encode, factors, mean_weight = how
     X, y, weight = part.X, part.y, part.weight
     if factors is not None:
         classes, by_class = factors
@@ -136,8 +135,7 @@ def bind(part, how):
             X, y, weight = X[kept], y[kept], weight[kept]
     if weight is not None:
         weight = weight / mean_weight
-    with naming(part.number):
-        y = np.ascontiguousarray(encode(y), dtype=np.float64)
+    y = np.ascontiguousarray(encode(y), dtype=np.float64)
     return Part(part.number, X, y, weight)
 
 

@@ -45,15 +45,14 @@ def by_sums(score):
 
 def prepare(estimator, X, y, sample_weight, validation):
     """The problem of dask collections, and what judges a state; as `_prepare`."""
-    from skgd.distributed.collections import delayed_parts
+    from skgd.distributed.collections import engine_of_parts
     from skgd.distributed.data import PartitionedData
-    from skgd.distributed.engines import Graph, engine_of
 
     _check_method(estimator)
     classify = not isinstance(estimator, RegressorMixin)
-    delayed = delayed_parts(X, y, sample_weight, classify)
+    engine = engine_of_parts(X, y, sample_weight, classify)
     _check_columns(estimator, X, reset=True)
-    described = Graph(delayed).each(parts.describe, classify)
+    described = engine.each(parts.describe, classify)
     if not any(part["n_rows"] for part in described):
         if sample_weight is not None:
             raise ValueError(NO_WEIGHT)
@@ -83,8 +82,7 @@ def prepare(estimator, X, y, sample_weight, validation):
     mean_weight = 1.0
     if factors is not None or sample_weight is not None:
         mean_weight = weights.sum() / counts.sum()
-    bound = _bound(estimator, delayed, described, factors, mean_weight)
-    engine = engine_of(bound, sum(part["bytes"] for part in described))
+    engine = _bound(engine, estimator, described, factors, mean_weight)
     try:
         score = _validation(estimator, *validation)
     except BaseException:
@@ -156,13 +154,12 @@ def _class_factors(estimator, weights):
     return estimator._class_weights(estimator.classes_, weights, balance=True)
 
 
-def _bound(estimator, delayed, described, factors, mean_weight):
-    import dask
-
+def _bound(engine, estimator, described, factors, mean_weight):
+    """The engine of partitions with targets as losses take them."""
     how = _bare(estimator)._encode, factors, mean_weight
-    how = dask.delayed(how, traverse=False, pure=False)
-    bind = dask.delayed(parts.bind, pure=False)
-    return [bind(delayed[part["number"]], how) for part in described]
+    kept = [part["number"] for part in described]
+    n_bytes = sum(part["bytes"] for part in described)
+    return engine.bound(parts.bind, how, kept, n_bytes)
 
 
 def _bare(estimator):
@@ -183,17 +180,16 @@ def _validation(estimator, X, y, sample_weight):
     if not (is_collection(X) and estimator.early_stopping):
         arguments = estimator, None, None, None, None, X, y, sample_weight
         return early_stopping.validation(*arguments)[1]
-    from skgd.distributed.collections import delayed_parts
-    from skgd.distributed.engines import Graph, engine_of
+    from skgd.distributed.collections import engine_of_parts
 
     if estimator.scoring not in (None, "loss"):
         raise ValueError(
             "Validation data in dask collections are scored by scoring=None or 'loss'."
         )
     classify = not isinstance(estimator, RegressorMixin)
-    delayed = delayed_parts(X, y, sample_weight, classify)
+    engine = engine_of_parts(X, y, sample_weight, classify)
     _check_columns(estimator, X, reset=False)
-    described = Graph(delayed).each(parts.describe, classify)
+    described = engine.each(parts.describe, classify)
     described = [part for part in described if part["n_rows"]]
     _check_alike(described)
     if classify:
@@ -202,8 +198,7 @@ def _validation(estimator, X, y, sample_weight):
     weights, _ = _by_class(estimator, described)
     factors = _class_factors(estimator, weights)
     total = weights.sum() if factors is None else (weights * factors).sum()
-    bound = _bound(estimator, delayed, described, None, 1.0)
-    engine = engine_of(bound, sum(part["bytes"] for part in described))
+    engine = _bound(engine, estimator, described, None, 1.0)
     loss, predict = estimator._loss(), _bare(estimator)._predictions
 
     def score(state):

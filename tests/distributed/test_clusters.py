@@ -27,7 +27,7 @@ def client_of(n_workers):
     with (
         LocalCluster(
             n_workers=n_workers, threads_per_worker=1, processes=False,
-            dashboard_address=None,
+            dashboard_address=":0",
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip

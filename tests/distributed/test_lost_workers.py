@@ -24,7 +24,7 @@ def cluster():
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "10s"}),
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
             silence_logs=50,
         ) as cluster,
         Client(cluster) as client,

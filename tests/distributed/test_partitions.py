@@ -8,7 +8,7 @@ from partitions import collection, of_unknown_sizes, one_thread  # noqa: F401
 from samples import classification, every_loss, linear, targets_of
 from skgd import GDClassifier, GDRegressor
 from skgd.distributed.data import PartitionedData
-from skgd.distributed.engines import Graph, add
+from skgd.distributed.engines import Graph, added, merge, root
 from skgd.distributed.parts import Part
 from skgd.distributed.targets import PartTargets
 from skgd.objective.targets import Targets
@@ -269,13 +269,19 @@ def test_quantiles_are_exact(level, weighted, kind, monkeypatch):
     assert got.largest() == want.largest()
 
 
-def test_sums_do_not_depend_on_bundles():
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 13])
+def test_sums_do_not_depend_on_bundles(n):
     rng = np.random.default_rng(0)
-    values = [(v, np.array([v, 1 / v])) for v in rng.normal(size=13) * 1e8]
-    total = add(values)
-    for size in (1, 2, 4, 8, 16):
-        bundles = [add(values[i : i + size]) for i in range(0, 13, size)]
-        for a, b in zip(add(bundles), total, strict=True):
+    values = [(v, np.array([v, 1 / v])) for v in rng.normal(size=n) * 1e8]
+    leaves = {(0, i): value for i, value in enumerate(values)}
+    (total,) = added(dict(leaves), n).values()
+    np.testing.assert_allclose(total[1], sum(v[1] for v in values), rtol=1e-9)
+    for k in (1, 2, 3, 5):
+        groups = np.array_split(rng.permutation(n), k)
+        sums = [added({(0, int(i)): values[i] for i in g}, n) for g in groups]
+        found = merge(n, *sums)
+        assert list(found) == [root(n)]
+        for a, b in zip(found[root(n)], total, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
