@@ -157,11 +157,22 @@ def cluster():
 
 
 def persisted(client, X, y):
+    """Collections whose partitions the workers hold in turn, X and y together."""
+    import dask
     import dask.array as da
     from distributed import wait
 
-    rows = -(-len(y) // PARTS)
-    lazy = da.from_array(X, chunks=(rows, P)), da.from_array(y, chunks=rows)
+    workers = list(client.nthreads())
+    lazy = []
+    for array in (X, y):
+        blocks = []
+        for k, block in enumerate(np.array_split(array, PARTS)):
+            future = client.scatter(block, workers=[workers[k % len(workers)]])
+            blocks.append(
+                da.from_delayed(dask.delayed(future), shape=block.shape, meta=block[:0])
+            )
+        # What was sent is not aligned in memory, as rows read from files are.
+        lazy.append(da.concatenate(blocks).map_blocks(np.copy, meta=array[:0]))
     lazy = client.persist(lazy)
     wait(lazy)
     return lazy
@@ -220,7 +231,7 @@ def overhead(n_times):
         for n_parts in (16, 64, 256):
             X, y = np.ones((10, P)), np.ones((10, 1))
             rows = [make(k, X, y, None) for k in range(n_parts)]
-            engines[n_parts] = Futures(client, rows)
+            engines[n_parts] = Futures.of(client, rows)
         arguments = LogLoss(), np.zeros((1, P)), np.zeros(1), None, None
         times = {n_parts: [] for n_parts in engines}
         for _ in range(n_times):

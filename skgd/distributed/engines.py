@@ -173,10 +173,14 @@ class Futures:
         Each of a tuple of partitions.
     places : list of ndarray
         The numbers of these partitions, of all that there are.
+    where : list of dict
+        Where they are, as arguments of `submit`: there, but elsewhere if that worker is
+        lost. (An idle worker would take the task otherwise, and a bundle with it.)
     """
 
-    def __init__(self, client, bundles, places):
+    def __init__(self, client, bundles, places, where):
         self.client, self.bundles, self.places = client, bundles, places
+        self.where = where
         self.n_parts = sum(map(len, places))
         self.running, self.held = [], []
 
@@ -188,29 +192,28 @@ class Futures:
         for future in futures:
             if future.status == "error":
                 future.result()
-        n_threads = client.nthreads()
+        n_threads, who_has = client.nthreads(), client.who_has(futures)
         on_worker = {}
-        for i, workers in enumerate(client.who_has(futures).values()):
-            on_worker.setdefault(next(iter(workers), None), []).append(i)
-        bundles, places = [], []
+        for i, future in enumerate(futures):
+            worker = next(iter(who_has.get(future.key, ())), None)
+            on_worker.setdefault(worker, []).append(i)
+        bundles, places, where = [], [], []
         for worker, numbers in on_worker.items():
+            there = {"workers": [worker], "allow_other_workers": True}
+            there = there if worker in n_threads else {}
             n_bundles = BUNDLES_PER_THREAD * n_threads.get(worker, 1)
             for group in np.array_split(numbers, min(n_bundles, len(numbers))):
-                # There, but elsewhere if that worker is lost.
-                where = {"workers": [worker], "allow_other_workers": True}
                 # Partitions themselves are no results: they would count twice.
-                bundles.append(
-                    client.submit(
-                        collect, *[futures[i] for i in group], pure=False,
-                        **(where if worker in n_threads else {}),
-                    )
-                )  # fmt: skip
+                items = [futures[i] for i in group]
+                bundles.append(client.submit(collect, *items, pure=False, **there))
                 places.append(group)
-        return cls(client, bundles, places)
+                where.append(there)
+        return cls(client, bundles, places, where)
 
-    def _submit(self, function, *args):
-        self.running.append(self.client.submit(function, *args, pure=False))
-        return self.running[-1]
+    def _submit(self, function, *args, **where):
+        future = self.client.submit(function, *args, pure=False, **where)
+        self.running.append(future)
+        return future
 
     def _calls(self, run, function, args, own, *rest):
         if size_of(args) > SENT_APART:
@@ -220,10 +223,10 @@ class Futures:
             own = [()] * self.n_parts
         if not isinstance(own, Held):
             own = [[own[i] for i in group] for group in self.places]
-        calls = zip(self.bundles, own, *rest, strict=True)
+        calls = zip(self.where, self.bundles, own, *rest, strict=True)
         return [
-            self._submit(run, function, bundle, values, args, *more)
-            for bundle, values, *more in calls
+            self._submit(run, function, bundle, values, args, *more, **where)
+            for where, bundle, values, *more in calls
         ]
 
     def _gathered(self, futures):
@@ -254,18 +257,19 @@ class Futures:
     def bound(self, function, args, kept, n_bytes):
         # Where they are.
         new = {int(i): place for place, i in enumerate(kept)}
-        bundles, places = [], []
-        for bundle, group in zip(self.bundles, self.places, strict=True):
+        bundles, places, wheres = [], [], []
+        for where, bundle, group in zip(
+            self.where, self.bundles, self.places, strict=True
+        ):
             inside = [k for k, i in enumerate(group) if int(i) in new]
             if inside:
                 bundles.append(
-                    self.client.submit(
-                        bind_bundle, function, bundle, args, inside, pure=False
-                    )
+                    self._submit(bind_bundle, function, bundle, args, inside, **where)
                 )
                 places.append(np.array([new[int(group[k])] for k in inside]))
-        self.bundles = []
-        return Futures(self.client, bundles, places)
+                wheres.append(where)
+        self.bundles, self.running = [], []
+        return Futures(self.client, bundles, places, wheres)
 
     def close(self):
         release([*self.bundles, *self.running, *alive(self.held)])

@@ -80,6 +80,8 @@ def checked(number, X, y, weight, names, classify):
         X, accept_sparse="csr", dtype=dtypes, ensure_min_samples=0,
         input_name=f"X{where}",
     )  # fmt: skip
+    if not sp.issparse(X):
+        X = np.require(X, requirements=["A"])  # what was sent may not be aligned
     if classify:
         y = column_or_1d(y)
     if len(y):
