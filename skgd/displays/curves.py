@@ -3,9 +3,8 @@
 from itertools import cycle
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from skgd.displays.common import STYLES, last_step, named
+from skgd.displays.common import STYLES, history_of, named
 from skgd.estimators.sklearn_private import check_matplotlib_support
 
 X_AXES = {"epoch": "Epoch", "update": "Update", "second": "Seconds"}
@@ -69,8 +68,9 @@ class LossCurveDisplay:
 
         Parameters
         ----------
-        estimator : GDRegressor, GDClassifier or Pipeline that ends in one
-            A fitted estimator.
+        estimator : GDRegressor, GDClassifier, MLPRegressor or MLPClassifier
+            A fitted estimator, a pipeline that ends in one, or a search over these,
+            whose `best_estimator_` is drawn.
         name : str, default=None
             Its name in the legend; the name of its class if None.
         ax : matplotlib Axes, default=None
@@ -92,7 +92,7 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimators : list or dict of estimators
-            Fitted estimators, or pipelines that end in one. Keys of a dict are names.
+            Fitted estimators, as of :meth:`from_estimator`. Keys of a dict are names.
         names : list of str, default=None
             Their names in the legend.
         ax : matplotlib Axes, default=None
@@ -110,14 +110,14 @@ class LossCurveDisplay:
             If matplotlib is not installed.
         NotFittedError
             If an estimator is not fitted.
+        TypeError
+            If an estimator has no history of its training.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
         estimators, names = named(estimators, names)
-        models = [last_step(estimator) for estimator in estimators]
-        for model in models:
-            check_is_fitted(model, "history_")
+        models, histories = zip(*map(history_of, estimators), strict=True)
         display = cls(
-            histories=[model.history_ for model in models],
+            histories=list(histories),
             names=names,
             update_histories=[getattr(m, "update_history_", None) for m in models],
         )
@@ -178,7 +178,7 @@ class LossCurveDisplay:
             self.histories, self.names, updates, cycle(STYLES), strict=False
         ):
             style = {**style, "linewidth": 1.8, **(line_kw or {})}
-            at = _positions(history, x)
+            at = _positions(history, name, x)
             objective = np.asarray(history["objective"]) - optimum
             self.update_lines_.append(None)
             if x == "update" and recorded is not None:
@@ -218,10 +218,13 @@ class LossCurveDisplay:
         return self
 
 
-def _positions(history, x):
+def _positions(history, name, x):
     if x == "epoch":
         return np.arange(1, len(history["objective"]) + 1)
-    return np.asarray(history["n_updates" if x == "update" else "seconds"])
+    column = "n_updates" if x == "update" else "seconds"
+    if column not in history:
+        raise ValueError(f"{name!r} has no {column} of its epochs: draw x='epoch'.")
+    return np.asarray(history[column])
 
 
 def _best_epoch(history):

@@ -4,10 +4,13 @@ import warnings
 from itertools import cycle
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_array
 
-from skgd.displays.common import STYLES, named
+from skgd.displays.common import STYLES, last_step, named
 from skgd.estimators.base import BaseGD
 from skgd.estimators.sklearn_private import check_matplotlib_support
 from skgd.training.state import State
@@ -82,7 +85,7 @@ class DescentPathDisplay:
 
         Parameters
         ----------
-        estimator : GDRegressor or GDClassifier
+        estimator : GDRegressor, GDClassifier or Pipeline that ends in one
             The estimator, whose parameters alone count.
         X, y : array-like
             Training data.
@@ -108,7 +111,7 @@ class DescentPathDisplay:
         y,
         *,
         names=None,
-        coefficients=(0, 1),
+        coefficients=None,
         coef_init=None,
         intercept_init=None,
         sample_weight=None,
@@ -124,17 +127,18 @@ class DescentPathDisplay:
 
         Parameters
         ----------
-        estimators : list or dict of GDRegressor or GDClassifier
-            Estimators of the same objective, whose parameters alone count. Keys of a
-            dict are names.
+        estimators : list or dict of GDRegressor, GDClassifier or Pipeline
+            Estimators of the same objective, or pipelines that end in one and hand it
+            the same features. Their parameters alone count. Keys of a dict are names.
         X, y : array-like
             Training data: one target or two classes.
         names : list of str, default=None
             Names in the legend.
-        coefficients : tuple of two of int, str or 'intercept', default=(0, 1)
-            The coefficients to draw, by number or name of the feature. The contours
-            are a section: the other coefficients, if any, keep the values that they
-            have at the end of the best path.
+        coefficients : tuple of two of int or str, default=None
+            The coefficients to draw, by number or name of the feature, or 'intercept_'.
+            The contours are a section: the other coefficients, if any, keep the values
+            that they have at the end of the best path. None: the first two, or that of
+            the only feature and the intercept.
         coef_init : array-like of shape (n_features,), default=None
             Coefficients to start from; zeros if None.
         intercept_init : array-like of shape (1,), default=None
@@ -170,7 +174,7 @@ class DescentPathDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
         estimators, names = named(estimators, names)
-        models = [clone(estimator) for estimator in estimators]
+        models = [last_step(clone(estimator)) for estimator in estimators]
         for model in models:
             if not isinstance(model, BaseGD):
                 raise TypeError(
@@ -182,9 +186,14 @@ class DescentPathDisplay:
                     "The estimators must minimise the same objective: the same "
                     f"{', '.join(OBJECTIVE)}, as far as they have them."
                 )
-        problem, *_ = clone(estimators[0])._prepare(X, y, sample_weight)
+        X, names_in = _features(estimators, X, y)
+        first = clone(models[0])
+        problem, *_ = first._prepare(X, y, sample_weight)
         if problem.n_outputs > 1:
             raise ValueError("There must be one target, or two classes.")
+        if names_in is None:
+            names_in = getattr(first, "feature_names_in_", None)
+        columns, labels = _columns(first, coefficients, names_in)
         n_features = problem.data.n_features
         if coef_init is None:
             coef_init = np.zeros(n_features)
@@ -200,7 +209,6 @@ class DescentPathDisplay:
             )  # fmt: skip
             if complaint:
                 warnings.warn(complaint, ConvergenceWarning, stacklevel=2)
-            columns, labels = _columns(model, coefficients)
             start = np.append(coef_init, intercept_init)
             paths.append(np.array([start, *path.points])[:, columns])
             end = np.append(model.coef_, model.intercept_).astype(np.float64)
@@ -293,22 +301,58 @@ def _state(point, problem):
     return State(coef, point[-1:].copy())
 
 
-def _columns(model, coefficients):
+def _features(estimators, X, y):
+    """X as the last steps get it, and its names if pipelines give it some."""
+    transformed, names = None, None
+    for estimator in estimators:
+        own, pipeline = X, clone(estimator)
+        while isinstance(pipeline, Pipeline):
+            if len(pipeline) > 1:
+                before = pipeline[:-1]
+                own = before.fit_transform(own, y)
+                if hasattr(before, "feature_names_in_"):
+                    names = before.get_feature_names_out()
+            pipeline = pipeline.steps[-1][1]
+        if transformed is None:
+            transformed = own
+        elif own is not transformed and not _are_equal(own, transformed):
+            raise ValueError(
+                "The estimators must minimise the same objective: pipelines must hand "
+                "the same features to their last steps."
+            )
+    return transformed, names
+
+
+def _are_equal(X, other):
+    X, other = (check_array(array, accept_sparse="csr") for array in (X, other))
+    if X.shape != other.shape or issparse(X) != issparse(other):
+        return False
+    return abs(X - other).sum() == 0
+
+
+def _columns(model, coefficients, names):
     """Places of two coefficients in a point, and their names."""
-    names = list(getattr(model, "feature_names_in_", ()))
     n_features = model.n_features_in_
+    names = [] if names is None else list(names)
+    if coefficients is None:
+        if n_features == 1 and not model.fit_intercept:
+            raise ValueError(
+                "There is one coefficient, of one feature without an intercept, and "
+                "contours are of two."
+            )
+        coefficients = (0, "intercept_" if n_features == 1 else 1)
     columns, labels = [], []
     for coefficient in coefficients:
         if isinstance(coefficient, str) and coefficient in names:
             coefficient = names.index(coefficient)
-        if isinstance(coefficient, str) and coefficient == "intercept":
+        if coefficient in ("intercept", "intercept_"):
             coefficient = n_features
             if not model.fit_intercept:
                 raise ValueError("There is no intercept with fit_intercept=False.")
         elif isinstance(coefficient, str) or not 0 <= coefficient < n_features:
             raise ValueError(
                 f"{coefficient!r} is no feature of X; coefficients must be two numbers "
-                f"(from 0 to {n_features - 1}) or names of features, or 'intercept'."
+                f"(from 0 to {n_features - 1}) or names of features, or 'intercept_'."
             )
         columns.append(int(coefficient))
         known = [*(names or (f"coef_[{j}]" for j in range(n_features))), "intercept_"]

@@ -8,11 +8,13 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from skgd.estimators import advice, early_stopping, fitted
 from skgd.estimators.inputs import (
     check_data,
+    check_model,
+    check_warm_start,
     dense,
     make_problem,
     positive,
@@ -61,7 +63,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
 
     def _linear_predictions(self, X):
         """Those of X, and whether `coef_` has one dimension: a single target."""
-        check_is_fitted(self)
+        check_model(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
         if issparse(X):
             Rows(X)  # before scipy reads what may be malformed
@@ -186,8 +188,10 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         watch=None,
     ):
         """`fit`, but for what surrounds it. Returns what to warn of, or None."""
+        classes = getattr(self, "classes_", None)
         problem, score = self._prepare(X, y, sample_weight, validation)
         if self.warm_start and hasattr(self, "coef_"):
+            check_warm_start(self, classes, problem)
             coef_init = dense(self.coef_) if coef_init is None else coef_init
             intercept_init = (
                 self.intercept_ if intercept_init is None else intercept_init
@@ -211,6 +215,8 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
 
     def _partial_fit(self, X, y, sample_weight, first, transaction):
         """One pass over the rows given; `first` says that there is no model yet."""
+        if not first:
+            check_model(self)
         reset = first or not hasattr(self, "n_features_in_")
         X, y, sample_weight = check_data(self, X, y, sample_weight, reset, skip=True)
         weight = row_weights(self, y, sample_weight, balance=False)

@@ -7,11 +7,11 @@ from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 
 from skgd.estimators import labels
 from skgd.estimators.base import BaseGD
 from skgd.estimators.fitted import Transaction
+from skgd.estimators.inputs import check_model
 from skgd.estimators.parameters import CONSTRAINTS, check_parameters
 from skgd.estimators.sklearn_private import (
     LinearClassifierMixin,
@@ -405,7 +405,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         log_p : ndarray of shape (n_samples, n_classes)
             Log-probabilities, in the order of `classes_`.
         """
-        check_is_fitted(self)
+        check_model(self)
         if self.loss == "log_loss" and self._n_outputs > 1:
             # Of classes whose probability vanishes, too.
             return log_softmax(self.decision_function(X), axis=1)

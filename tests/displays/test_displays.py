@@ -14,6 +14,8 @@ from sklearn.datasets import (
 from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge, SGDRegressor
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -114,13 +116,36 @@ def test_curves_that_cannot_be_drawn(plt, models, data):
     with pytest.raises(NotFittedError):
         LossCurveDisplay.from_estimator(GDRegressor())
     with pytest.raises(NotFittedError):
+        LossCurveDisplay.from_estimator(GridSearchCV(GDRegressor(), {}))
+    with pytest.raises(TypeError, match="Ridge has no history_"):
         LossCurveDisplay.from_estimator(Ridge().fit(*data))
+    search = GridSearchCV(GDRegressor(), {"alpha": [0.1]}, refit=False).fit(*data)
+    with pytest.raises(TypeError, match="searches with refit=True"):
+        LossCurveDisplay.from_estimator(search)
+    mlp = MLPRegressor(max_iter=2).fit(*data)
+    with pytest.raises(ValueError, match="'MLPRegressor' has no seconds"):
+        LossCurveDisplay.from_estimator(mlp, x="second")
     with pytest.raises(ValueError, match="x must be one of"):
         LossCurveDisplay.from_estimators(models, x="epochs")
     with pytest.raises(ValueError, match="2 names are given for 3 estimators"):
         LossCurveDisplay.from_estimators(list(models.values()), names=["a", "b"])
     with pytest.raises(ValueError, match="keys of estimators"):
         LossCurveDisplay.from_estimators(models, names=["a", "b", "c"])
+
+
+def test_curves_of_others(plt, data):
+    X, y = data
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), GDRegressor(eta0=0.1, random_state=0)),
+        {"gdregressor__alpha": [0.1, 0.01]},
+    )
+    piped = make_pipeline(StandardScaler(), search)
+    mlp = MLPRegressor(max_iter=7, early_stopping=True, random_state=0)
+    display = LossCurveDisplay.from_estimators([piped.fit(X, y), mlp.fit(X, y)])
+    assert display.names == ["GridSearchCV", "MLPRegressor"]
+    best = search.best_estimator_[-1]
+    for line, model in zip(display.lines_, (best, mlp), strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), model.loss_curve_)
 
 
 def test_curve_of_training_that_diverged_at_once(plt, data):
@@ -202,6 +227,48 @@ def test_contours_are_the_objective(plt):
     assert display.objective[2, 5] == pytest.approx(want)
     assert display.labels == ("mean texture", "intercept_")
     assert display.ax_.get_xlim() == (-2.0, 2.0)
+
+
+def test_path_of_one_feature(plt, data):
+    X, y = data
+    model = GDRegressor(eta0=0.1, random_state=0)
+    display = DescentPathDisplay.from_estimator(model, X[:, :1], y)
+    assert display.labels == ("coef_[0]", "intercept_")
+    same = DescentPathDisplay.from_estimator(
+        model, X[:, :1], y, coefficients=(0, "intercept_")
+    )
+    np.testing.assert_array_equal(display.paths[0], same.paths[0])
+    with pytest.raises(ValueError, match="There is one coefficient"):
+        DescentPathDisplay.from_estimator(GDRegressor(fit_intercept=False), X[:, :1], y)
+
+
+def test_path_of_a_pipeline(plt):
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    settings = dict(eta0=0.1, max_iter=3, tol=None, random_state=0)
+    coefficients = ("mean texture", "intercept_")
+    display = DescentPathDisplay.from_estimators(
+        [
+            make_pipeline(StandardScaler(), GDClassifier(**settings)),
+            make_pipeline(make_pipeline(StandardScaler()), GDClassifier(**settings)),
+        ],
+        X, y, coefficients=coefficients, grid_resolution=5,
+    )  # fmt: skip
+    assert display.labels == coefficients
+    plain = DescentPathDisplay.from_estimator(
+        GDClassifier(**settings), StandardScaler().fit_transform(X), y,
+        coefficients=(1, "intercept"), grid_resolution=5,
+    )  # fmt: skip
+    for path in display.paths:
+        np.testing.assert_allclose(path, plain.paths[0])
+    np.testing.assert_allclose(display.objective, plain.objective)
+    with pytest.raises(ValueError, match="hand the same features"):
+        DescentPathDisplay.from_estimators(
+            [
+                make_pipeline(StandardScaler(), GDClassifier(**settings)),
+                make_pipeline("passthrough", GDClassifier(**settings)),
+            ],
+            X, y,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(
