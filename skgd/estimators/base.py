@@ -29,7 +29,7 @@ from skgd.kernels import Rows
 from skgd.optim import choose, streaming
 from skgd.training.callbacks import CallbackSupportMixin, FitTasks
 from skgd.training.loop import train
-from skgd.training.record import UpdateRecord
+from skgd.training.record import PathRecord, UpdateRecord
 from skgd.training.state import Memory, State
 
 LAST_UPDATE = 2**62  # averages from later updates on are none
@@ -267,7 +267,8 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         if not automatic:
             state.start_average(min(int(self.average), LAST_UPDATE))
         self.history_, self.loss_curve_ = {}, []
-        vars(self).pop("update_history_", None)
+        for name in ("update_history_", "path_"):
+            vars(self).pop(name, None)
         return state
 
     def _resume(self, problem):
@@ -326,6 +327,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         updates = None
         if self.record == "update":
             updates = UpdateRecord(**getattr(self, "update_history_", {}))
+        path = PathRecord(state) if self.record == "path" else None
         dtype = problem.data.dtype
         if tasks is not None:
             tasks.attributes = lambda state, records: fitted.attributes(
@@ -343,6 +345,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             largest=float(np.finfo(dtype).max),
             verbose=self.verbose,
             updates=updates,
+            path=path,
             tasks=tasks,
             watch=watch,
             judge=not partial,
@@ -359,6 +362,8 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             self.loss_curve_ = self.history_["objective"]
         if updates is not None:
             self.update_history_ = updates.columns()
+        if path is not None:
+            self.path_ = fitted.path(self, path.coef, path.intercept, dtype)
         self.eta0_ = eta0
         self.batch_size_ = batch_size
         if automatic:

@@ -1,6 +1,7 @@
 """Linear classification by gradient descent."""
 
 import warnings
+from numbers import Integral
 
 import numpy as np
 from scipy.special import log_softmax
@@ -55,12 +56,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     max_iter : int, default=1000
         Largest number of epochs, passes over the training data.
     tol : float or None, default=1e-4
-        Training ends once `gap_`, an estimate of (F - F*) / (F_const - F*), is at most
-        `tol`: F* is the least objective, F_const that of the best constant model. With
-        textbook steps or finish=False, it ends after `n_iter_no_change` epochs that
-        gained less than the fraction `tol` of what was gained before; with early
-        stopping, also after as many whose score rose by less than `tol`. None: it ends
-        at `max_iter`, or where no step lowers the objective any more.
+        Training ends once `gap_`, an estimate of the share of the gain that is left, is
+        at most `tol`, or by `n_iter_no_change`. None: it ends at `max_iter`, or where
+        no step lowers the objective any more.
     shuffle : bool, default=True
         Whether to visit the rows in a new random order in each epoch. Solver 'batch'
         does not depend on their order.
@@ -69,6 +67,8 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     epsilon : float, default=0.1
         Width of the losses 'huber', 'epsilon_insensitive' and
         'squared_epsilon_insensitive'.
+    n_jobs : int or None, default=None
+        Ignored: training uses one core. `SGDClassifier` has it.
     random_state : int, RandomState instance or None, default=None
         Decides the order of rows and the validation split. An int gives the same
         coefficients each time, bit for bit.
@@ -79,12 +79,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         first being 1, and returns their step sizes. 'auto' is 'adaptive' if `eta0` is
         a number.
     eta0 : float or 'auto', default='auto'
-        The first step size. A number is textbook gradient descent. With 'auto' and
-        learning_rate='auto', a fit is two epochs of `solver`, with steps chosen from
-        the data, then a quasi-Newton method on all rows, one pass per epoch;
-        solver='batch' is that method from the start. Features need no scaling. With
-        'auto' and another `learning_rate`, the schedule starts from 1 / (2 L), with L
-        the expected smoothness of the objective ([2]_, proposition 3.8).
+        The first step size. A number is textbook gradient descent, for lectures, grids
+        and comparisons; its best value depends on the data. With 'auto', steps are
+        chosen from the data, whose features need no scaling: see :class:`GDRegressor`.
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     early_stopping : bool, default=False
@@ -100,8 +97,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     validation_fraction : float, default=0.1
         Part of X set aside for early stopping.
     n_iter_no_change : int, default=5
-        Epochs without improvement before training ends; see `tol`. A default fit, which
-        ends by `gap_`, ignores it.
+        With textbook steps or finish=False, training ends after as many epochs that
+        gained less than the fraction `tol` of what was gained before; with early
+        stopping, also after as many whose score rose by less than `tol`.
     class_weight : dict, 'balanced' or None, default=None
         Weights {label: weight} by which the sample weights of each class are
         multiplied. 'balanced' gives all classes the same total weight. Each row's class
@@ -119,10 +117,11 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         Of `partial_fit` with eta0='auto': the number of rows, at least 1, after which
         a row counts half. A model follows a change within a few half-lives; the
         shorter, the noisier it is. None: all rows count alike, however long ago.
-    record : {'epoch', 'update'}, default='epoch'
+    record : {'epoch', 'update', 'path'}, default='epoch'
         'update' also keeps the objective of each update's batch, in `update_history_`:
         16 bytes per update, of at most 1,000,000. If there are more, those whose number
-        is a multiple of 2 are kept, or of 4, and so on. The model is the same.
+        is a multiple of 2 are kept, or of 4, and so on. 'path' keeps the coefficients
+        after each epoch, in `path_`. The model is the same.
 
     Attributes
     ----------
@@ -142,7 +141,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         most `tol`.
     loss_curve_ : list of float
         The objective of each epoch, summed over the K problems of one-vs-rest.
-    history_, update_history_ : dict
+    history_, update_history_, path_ : dict
         What happened, per epoch and per update, as of :class:`GDRegressor`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X had names that are all strings.
@@ -165,8 +164,6 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     ----------
     .. [1] T. Zhang, "Solving large scale linear prediction problems using stochastic
        gradient descent algorithms", ICML 2004.
-    .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
-       P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
 
     Examples
     --------
@@ -188,6 +185,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         **CONSTRAINTS,
         "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "n_jobs": [Integral, None],
     }
 
     def __init__(
@@ -205,6 +203,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         shuffle=True,
         verbose=0,
         epsilon=0.1,
+        n_jobs=None,
         random_state=None,
         learning_rate="auto",
         eta0="auto",
@@ -232,6 +231,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         self.shuffle = shuffle
         self.verbose = verbose
         self.epsilon = epsilon
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.learning_rate = learning_rate
         self.eta0 = eta0

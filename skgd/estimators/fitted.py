@@ -110,6 +110,23 @@ def extend(history, records):
         n_before += 1
 
 
+def path(estimator, coefs, intercepts, dtype):
+    """`path_` with these behind what it has; the first of them it may have already."""
+    with np.errstate(over="ignore"):  # divergence looks like this
+        coefs = np.array([estimator._shape_coef(c).astype(dtype) for c in coefs])
+        intercepts = np.array(intercepts, dtype=dtype)
+    path = {"coef": coefs, "intercept": intercepts}
+    before = getattr(estimator, "path_", None)
+    if before is None:
+        return path
+    path = {name: np.concatenate([before[name], path[name][1:]]) for name in path}
+    last = len(path["coef"]) - 1
+    if last > RECORDED_CALLS:  # as of `thin`
+        kept = [0, *range(2, last, 2), last]
+        path = {name: column[kept] for name, column in path.items()}
+    return path
+
+
 def thin(history):
     """A history of too many calls without every other row, but with the last."""
     if len(history["objective"]) <= RECORDED_CALLS:

@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.estimators.fitted import extend, memory_of, thin
+from skgd.estimators.fitted import extend, memory_of, path, thin
 from skgd.estimators.inputs import dense, seed, shaped
 from skgd.objective import penalties
 from skgd.optim import streaming
@@ -28,6 +28,9 @@ def learn_stream(estimator, problem, X, first, transaction):
         rng = np.random.default_rng([seed(estimator.random_state), t])
         order = rng.permutation(problem.n_rows)
     losses = np.empty(problem.n_rows) if estimator.record == "update" else None
+    before = None
+    if estimator.record == "path":
+        before = [array.copy() for array in streaming.result(problem, state)]
     penalty = penalties.value(state["coef"], problem.l1, problem.l2)
     undo = streaming.undoing(state, features)
     transaction.also.append(undo)
@@ -73,7 +76,11 @@ def learn_stream(estimator, problem, X, first, transaction):
         "_memory": replace(memory_of(estimator), stream=state, given=(coef, intercept)),
     }
     if first:
-        vars(estimator).pop("update_history_", None)
+        for name in ("update_history_", "path_"):
+            vars(estimator).pop(name, None)
+    if before is not None:
+        coefs, intercepts = zip(before, (coef, intercept), strict=True)
+        new["path_"] = path(estimator, coefs, intercepts, state["dtype"])
     if losses is not None:
         updates = UpdateRecord(**getattr(estimator, "update_history_", {}))
         updates.add(t, losses + penalty)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from skgd import GDClassifier, GDRegressor
 
@@ -112,3 +113,54 @@ def test_probabilities_of_a_part_of_a_model(method):
     model.coef_, model.intercept_ = np.ones((1, 3)), np.zeros(1)
     with pytest.raises(NotFittedError, match="no classes_"):
         getattr(model, method)(X)
+
+
+# ----------------------------------------- parameters of SGDClassifier and SGDRegressor
+
+
+@pytest.mark.parametrize(
+    "theirs, ours", [(SGDClassifier, GDClassifier), (SGDRegressor, GDRegressor)]
+)
+def test_parameters_of_sgd(theirs, ours):
+    y = LABELS if ours is GDClassifier else Y
+    given = theirs(random_state=0, max_iter=5, tol=None, shuffle=False)
+    model = ours(**given.get_params(), solver="sgd")
+    np.testing.assert_allclose(model.fit(X, y).coef_, given.fit(X, y).coef_, rtol=1e-10)
+
+
+def test_n_jobs_changes_nothing():
+    a, b = (GDClassifier(n_jobs=n, random_state=0).fit(X, LABELS) for n in (None, 2))
+    np.testing.assert_array_equal(a.coef_, b.coef_)
+    with pytest.raises(ValueError, match="'n_jobs' parameter of GDClassifier must be"):
+        GDClassifier(n_jobs="all").fit(X, LABELS)
+
+
+@BOTH
+def test_eta0_of_zero(cls, y):
+    with pytest.raises(ValueError, match=r"eta0 must be > 0, unless .* 'optimal'"):
+        cls(eta0=0.0).fit(X, y)
+    zero, auto = (
+        cls(eta0=eta0, learning_rate="optimal", alpha=0.1, random_state=0).fit(X, y)
+        for eta0 in (0.0, "auto")
+    )
+    np.testing.assert_array_equal(zero.coef_, auto.coef_)
+
+
+@BOTH
+def test_learning_rate_of_a_number(cls, y):
+    with pytest.raises(ValueError, match=r"'learning_rate' .*number goes to eta0"):
+        cls(learning_rate=0.1).fit(X, y)
+
+
+@BOTH
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("solver", ["sgd", "batch"])
+def test_batch_size_of_a_solver_that_has_its_own(cls, y, method, solver):
+    arguments = (X, y)
+    if method == "partial_fit" and cls is GDClassifier:
+        arguments = X, y, [0, 1]
+    model = cls(solver=solver, batch_size=16)
+    with pytest.warns(UserWarning, match="batch_size=16 is ignored") as warned:
+        getattr(model, method)(*arguments)
+    assert [w.filename for w in warned] == [__file__]
+    getattr(cls(solver=solver), method)(*arguments)  # no warning
