@@ -1,5 +1,6 @@
 """What the displays share: names, colours and lines."""
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -64,3 +65,19 @@ def history_of(estimator):
                 "pipelines that end in one of them, and searches with refit=True over "
                 "these."
             )
+
+
+def add_legend(ax, beside):
+    """A legend of the lines that show: beside the axes, or where it hides least."""
+    limits = zip(ax.get_xlim(), ax.get_ylim(), strict=True)
+    low, high = np.sort(list(limits), axis=0)
+    handles, _ = ax.get_legend_handles_labels()
+    shown = []
+    for handle in handles:
+        if hasattr(handle, "get_xydata"):
+            points = np.asarray(handle.get_xydata(), dtype=np.float64)
+            if not ((points >= low) & (points <= high)).all(axis=1).any():
+                continue
+        shown.append(handle)
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if beside else {}
+    ax.legend(handles=shown, **place)

@@ -10,11 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array
 
-from skgd.displays.common import STYLES, last_step, named
+from skgd.displays.common import STYLES, add_legend, last_step, named
 from skgd.estimators.base import BaseGD
 from skgd.estimators.sklearn_private import check_matplotlib_support
 from skgd.training.state import State
 
+FAR = 10.0  # times the objective at the start: where a path that diverged is cut off
 # What the objective depends on, among parameters.
 OBJECTIVE = (
     "loss", "penalty", "alpha", "l1_ratio", "fit_intercept", "epsilon", "quantile",
@@ -39,6 +40,8 @@ class DescentPathDisplay:
         Their names in the legend.
     labels : tuple of two str
         Names of the coefficients.
+    returned : list of ndarray of shape (2,), default=None
+        The model that each fit returned; the end of its path if None.
 
     Attributes
     ----------
@@ -71,13 +74,14 @@ class DescentPathDisplay:
     [6, 36]
     """
 
-    def __init__(self, *, x, y, objective, paths, names, labels):
+    def __init__(self, *, x, y, objective, paths, names, labels, returned=None):
         self.x = x
         self.y = y
         self.objective = objective
         self.paths = paths
         self.names = names
         self.labels = labels
+        self.returned = returned
 
     @classmethod
     def from_estimator(cls, estimator, X, y, *, name=None, ax=None, **kwargs):
@@ -140,16 +144,17 @@ class DescentPathDisplay:
             that they have at the end of the best path. None: the first two, or that of
             the only feature and the intercept.
         coef_init : array-like of shape (n_features,), default=None
-            Coefficients to start from; zeros if None.
+            Coefficients to start from, as of `fit`.
         intercept_init : array-like of shape (1,), default=None
-            Intercept to start from; zero if None.
+            Intercept to start from, as of `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         grid_resolution : int, default=50
             Points of the grid along each axis. For each of its points, the objective
             is evaluated on all rows.
         limits : tuple of two pairs of float, default=None
-            Smallest and largest value of each coefficient. None: what holds the paths.
+            Smallest and largest value of each coefficient. None: what holds the paths;
+            of one that diverged, only its beginning.
         ax : matplotlib Axes, default=None
             Axes to draw on; new ones if None.
         **kwargs
@@ -194,30 +199,30 @@ class DescentPathDisplay:
         if names_in is None:
             names_in = getattr(first, "feature_names_in_", None)
         columns, labels = _columns(first, coefficients, names_in)
-        n_features = problem.data.n_features
-        if coef_init is None:
-            coef_init = np.zeros(n_features)
-        if intercept_init is None:
-            intercept_init = np.zeros(1)
-
-        paths, best, least = [], None, np.inf
+        paths, ends, shown, best, least = [], [], [], None, np.inf
         for model in models:
             path = _Path()
+            model.set_params(record="path")
             complaint = model._fit(
                 X, y, sample_weight, coef_init=coef_init,
                 intercept_init=intercept_init, watch=path.add,
             )  # fmt: skip
             if complaint:
                 warnings.warn(complaint, ConvergenceWarning, stacklevel=2)
-            start = np.append(coef_init, intercept_init)
-            paths.append(np.array([start, *path.points])[:, columns])
+            start = np.append(model.path_["coef"][0], model.path_["intercept"][0])
+            points = [start.astype(np.float64), *path.points]
+            paths.append(np.array(points)[:, columns])
             end = np.append(model.coef_, model.intercept_).astype(np.float64)
+            ends.append(end[columns])
             objective = problem.objective(_state(end, problem))
             if objective < least:
                 best, least = end, objective
+            if model.stop_reason_ == "diverged":
+                points = _beginning(points, problem)
+            shown += [point[columns] for point in (*points, end)]
 
         if limits is None:
-            limits = _limits(np.concatenate(paths))
+            limits = _limits(np.array(shown))
         x, y = (np.linspace(*ends, grid_resolution) for ends in limits)
         grid = np.empty((len(y), len(x)))
         point = best.copy()
@@ -225,18 +230,22 @@ class DescentPathDisplay:
             for j, first in enumerate(x):
                 point[columns] = first, second
                 grid[i, j] = problem.objective(_state(point, problem))
-        display = cls(x=x, y=y, objective=grid, paths=paths, names=names, labels=labels)
+        display = cls(
+            x=x, y=y, objective=grid, paths=paths, names=names, labels=labels,
+            returned=ends,
+        )  # fmt: skip
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax=None, *, levels=12, contour_kw=None, line_kw=None):
         """Draw contours and paths.
 
-        A dot is the start, a square the end of a path.
+        A dot is the start of a path, a square the model that `fit` returned: its end
+        or, of training that diverged and of early stopping, the best one.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on; new ones, with the legend beside them, if None.
         levels : int or array-like, default=12
             Number of contours, whose distances from the least objective of the grid
             grow geometrically; or their objectives.
@@ -252,8 +261,9 @@ class DescentPathDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
-        if ax is None:
-            _, ax = plt.subplots()
+        beside = ax is None
+        if beside:
+            _, ax = plt.subplots(layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         if np.ndim(levels) == 0:
             least, most = self.objective.min(), self.objective.max()
@@ -263,20 +273,21 @@ class DescentPathDisplay:
             self.x, self.y, self.objective, levels=levels, **contour_kw
         )
         self.lines_ = []
-        for path, name, style in zip(
-            self.paths, self.names, cycle(STYLES), strict=False
+        returned = self.returned or [path[-1] for path in self.paths]
+        for path, end, name, style in zip(
+            self.paths, returned, self.names, cycle(STYLES), strict=False
         ):
             style = {**style, "linewidth": 1.4, **(line_kw or {})}
             marker = "." if len(path) <= 200 else None
             self.lines_ += ax.plot(*path.T, marker=marker, label=name, **style)
             ends = {"color": style["color"], "markeredgecolor": "black", "zorder": 4}
-            ax.plot(*path[-1], marker="s", **ends)
             ax.plot(*path[0], marker="o", **{**ends, "color": "white"})
+            ax.plot(*end, marker="s", **ends)
         ax.set(
             xlabel=self.labels[0], ylabel=self.labels[1],
             xlim=(self.x[0], self.x[-1]), ylim=(self.y[0], self.y[-1]),
         )  # fmt: skip
-        ax.legend()
+        add_legend(ax, beside)
         return self
 
 
@@ -360,6 +371,16 @@ def _columns(model, coefficients, names):
     if len(columns) != 2 or columns[0] == columns[1]:
         raise ValueError("coefficients must be two different ones.")
     return columns, tuple(labels)
+
+
+def _beginning(points, problem):
+    """The points of a path that diverged, until it is far off."""
+    with np.errstate(all="ignore"):
+        highest = FAR * problem.objective(_state(points[0], problem))
+        for n, point in enumerate(points):
+            if not problem.objective(_state(point, problem)) <= highest:
+                return points[:n]
+    return points
 
 
 def _limits(points):
