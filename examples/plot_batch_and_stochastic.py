@@ -72,9 +72,8 @@ def draw():
         for solver, epochs in (("batch", 200), ("sgd", 3))
     }
     DescentPathDisplay.from_estimators(
-        paths, X, y, ax=axes[1, 1],
-        line_kw={"linewidth": 1.0},
-    )  # fmt: skip
+        paths, X, y, ax=axes[1, 1], line_kw={"linewidth": 1.0}
+    )
     axes[1, 1].set(
         title="Path: 200 epochs of batch, 3 of sgd", xlabel="slope", ylabel="intercept"
     )

@@ -103,7 +103,7 @@ def draw():
     ax.plot(path(X, y, len(y), rate), color="#0b3c6f", linestyle="--", label="batch")
     ax.axhline(top, color="0.6", linewidth=1)
     ax.text(EPOCHS, top + 0.04, "top of the hill", ha="right", color="0.35")
-    ax.set(title="Way of the slope", xlabel="epoch", ylabel="slope")
+    ax.set(title="Path of the slope", xlabel="epoch", ylabel="slope")
     ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.75))
 
     ax = axes[2]

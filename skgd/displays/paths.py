@@ -281,8 +281,10 @@ class DescentPathDisplay:
             marker = "." if len(path) <= 200 else None
             self.lines_ += ax.plot(*path.T, marker=marker, label=name, **style)
             ends = {"color": style["color"], "markeredgecolor": "black", "zorder": 4}
-            ax.plot(*path[0], marker="o", **{**ends, "color": "white"})
-            ax.plot(*end, marker="s", **ends)
+            ax.plot(*end, marker="s", markersize=7, **ends)
+            # On top: of training that diverged, the start may be the best there was.
+            start = {**ends, "color": "white", "zorder": 5}
+            ax.plot(*path[0], marker="o", markersize=5, **start)
         ax.set(
             xlabel=self.labels[0], ylabel=self.labels[1],
             xlim=(self.x[0], self.x[-1]), ylim=(self.y[0], self.y[-1]),
