@@ -1,6 +1,7 @@
 """Curves of the objective."""
 
 from itertools import cycle
+from typing import Any, Self
 
 import numpy as np
 
@@ -66,14 +67,31 @@ class LossCurveDisplay:
     'Update'
     """
 
-    def __init__(self, *, histories, names, update_histories=None, returned=None):
+    ax_: Any
+    figure_: Any
+    lines_: list[Any]
+    validation_lines_: list[Any]
+    update_lines_: list[Any]
+    best_: list[Any]
+    clipped_: list[Any]
+
+    def __init__(
+        self,
+        *,
+        histories: list[dict[str, Any]],
+        names: list[str],
+        update_histories: list[Any] | None = None,
+        returned: list[Any] | None = None,
+    ) -> None:
         self.histories = histories
         self.names = names
         self.update_histories = update_histories
         self.returned = returned
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, ax: Any = None, **kwargs: Any
+    ) -> Self:
         """Draw the curve of a fitted estimator.
 
         Parameters
@@ -96,7 +114,14 @@ class LossCurveDisplay:
         return cls.from_estimators([estimator], names=names, ax=ax, **kwargs)
 
     @classmethod
-    def from_estimators(cls, estimators, *, names=None, ax=None, **kwargs):
+    def from_estimators(
+        cls,
+        estimators: Any,
+        *,
+        names: list[str] | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the curves of several fitted estimators.
 
         Parameters
@@ -136,16 +161,16 @@ class LossCurveDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Any = None,
         *,
-        x="epoch",
-        yscale="log",
-        xscale=None,
-        optimum=0.0,
-        validation=True,
-        mark_best=True,
-        line_kw=None,
-    ):
+        x: str = "epoch",
+        yscale: str = "log",
+        xscale: str | None = None,
+        optimum: float = 0.0,
+        validation: bool = True,
+        mark_best: bool = True,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the curves.
 
         The objective of an epoch is drawn at its end. It is the mean over the epoch's

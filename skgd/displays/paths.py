@@ -2,20 +2,23 @@
 
 import warnings
 from itertools import cycle
+from typing import Any, Self
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_array
 
 from skgd.displays.common import STYLES, add_legend, last_step, named
+from skgd.displays.sections import (
+    beginning_of,
+    columns_of,
+    features_of,
+    limits_of,
+    state_at,
+)
 from skgd.estimators.base import BaseGD
 from skgd.estimators.sklearn_private import check_matplotlib_support
-from skgd.training.state import State
 
-FAR = 10.0  # times the objective at the start: where a path that diverged is cut off
 # What the objective depends on, among parameters.
 OBJECTIVE = (
     "loss", "penalty", "alpha", "l1_ratio", "fit_intercept", "epsilon", "quantile",
@@ -74,7 +77,22 @@ class DescentPathDisplay:
     [6, 36]
     """
 
-    def __init__(self, *, x, y, objective, paths, names, labels, returned=None):
+    ax_: Any
+    figure_: Any
+    contours_: Any
+    lines_: list[Any]
+
+    def __init__(
+        self,
+        *,
+        x: np.ndarray,
+        y: np.ndarray,
+        objective: np.ndarray,
+        paths: list[np.ndarray],
+        names: list[str],
+        labels: tuple[str, str],
+        returned: list[np.ndarray] | None = None,
+    ) -> None:
         self.x = x
         self.y = y
         self.objective = objective
@@ -84,7 +102,16 @@ class DescentPathDisplay:
         self.returned = returned
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, name=None, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Fit a clone of an estimator and draw its path.
 
         Parameters
@@ -110,20 +137,20 @@ class DescentPathDisplay:
     @classmethod
     def from_estimators(
         cls,
-        estimators,
-        X,
-        y,
+        estimators: Any,
+        X: Any,
+        y: Any,
         *,
-        names=None,
-        coefficients=None,
-        coef_init=None,
-        intercept_init=None,
-        sample_weight=None,
-        grid_resolution=50,
-        limits=None,
-        ax=None,
-        **kwargs,
-    ):
+        names: list[str] | None = None,
+        coefficients: tuple[int | str, int | str] | None = None,
+        coef_init: Any = None,
+        intercept_init: Any = None,
+        sample_weight: Any = None,
+        grid_resolution: int = 50,
+        limits: Any = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Fit clones of estimators from the same start and draw their paths.
 
         With a number for `eta0`, a path has one point per update. Otherwise it has one
@@ -191,14 +218,14 @@ class DescentPathDisplay:
                     "The estimators must minimise the same objective: the same "
                     f"{', '.join(OBJECTIVE)}, as far as they have them."
                 )
-        X, names_in = _features(estimators, X, y)
+        X, names_in = features_of(estimators, X, y)
         first = clone(models[0])
         problem, *_ = first._prepare(X, y, sample_weight)
         if problem.n_outputs > 1:
             raise ValueError("There must be one target, or two classes.")
         if names_in is None:
             names_in = getattr(first, "feature_names_in_", None)
-        columns, labels = _columns(first, coefficients, names_in)
+        columns, labels = columns_of(first, coefficients, names_in)
         paths, ends, shown, best, least = [], [], [], None, np.inf
         for model in models:
             path = _Path()
@@ -214,29 +241,36 @@ class DescentPathDisplay:
             paths.append(np.array(points)[:, columns])
             end = np.append(model.coef_, model.intercept_).astype(np.float64)
             ends.append(end[columns])
-            objective = problem.objective(_state(end, problem))
+            objective = problem.objective(state_at(end, problem))
             if objective < least:
                 best, least = end, objective
             if model.stop_reason_ == "diverged":
-                points = _beginning(points, problem)
+                points = beginning_of(points, problem)
             shown += [point[columns] for point in (*points, end)]
 
         if limits is None:
-            limits = _limits(np.array(shown))
+            limits = limits_of(np.array(shown))
         x, y = (np.linspace(*ends, grid_resolution) for ends in limits)
         grid = np.empty((len(y), len(x)))
         point = best.copy()
         for i, second in enumerate(y):
             for j, first in enumerate(x):
                 point[columns] = first, second
-                grid[i, j] = problem.objective(_state(point, problem))
+                grid[i, j] = problem.objective(state_at(point, problem))
         display = cls(
             x=x, y=y, objective=grid, paths=paths, names=names, labels=labels,
             returned=ends,
         )  # fmt: skip
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, levels=12, contour_kw=None, line_kw=None):
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        levels: Any = 12,
+        contour_kw: dict[str, Any] | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw contours and paths.
 
         A dot is the start of a path, a square the model that `fit` returned: its end
@@ -307,87 +341,3 @@ class _Path:
 def _objective_of(model):
     parameters = model.get_params()
     return type(model), [parameters.get(name) for name in OBJECTIVE]
-
-
-def _state(point, problem):
-    coef = np.array(point[None, :-1], order=problem.data.order)
-    return State(coef, point[-1:].copy())
-
-
-def _features(estimators, X, y):
-    """X as the last steps get it, and its names if pipelines give it some."""
-    transformed, names = None, None
-    for estimator in estimators:
-        own, pipeline = X, clone(estimator)
-        while isinstance(pipeline, Pipeline):
-            if len(pipeline) > 1:
-                before = pipeline[:-1]
-                own = before.fit_transform(own, y)
-                if hasattr(before, "feature_names_in_"):
-                    names = before.get_feature_names_out()
-            pipeline = pipeline.steps[-1][1]
-        if transformed is None:
-            transformed = own
-        elif own is not transformed and not _are_equal(own, transformed):
-            raise ValueError(
-                "The estimators must minimise the same objective: pipelines must hand "
-                "the same features to their last steps."
-            )
-    return transformed, names
-
-
-def _are_equal(X, other):
-    X, other = (check_array(array, accept_sparse="csr") for array in (X, other))
-    if X.shape != other.shape or issparse(X) != issparse(other):
-        return False
-    return abs(X - other).sum() == 0
-
-
-def _columns(model, coefficients, names):
-    """Places of two coefficients in a point, and their names."""
-    n_features = model.n_features_in_
-    names = [] if names is None else list(names)
-    if coefficients is None:
-        if n_features == 1 and not model.fit_intercept:
-            raise ValueError(
-                "There is one coefficient, of one feature without an intercept, and "
-                "contours are of two."
-            )
-        coefficients = (0, "intercept_" if n_features == 1 else 1)
-    columns, labels = [], []
-    for coefficient in coefficients:
-        if isinstance(coefficient, str) and coefficient in names:
-            coefficient = names.index(coefficient)
-        if coefficient in ("intercept", "intercept_"):
-            coefficient = n_features
-            if not model.fit_intercept:
-                raise ValueError("There is no intercept with fit_intercept=False.")
-        elif isinstance(coefficient, str) or not 0 <= coefficient < n_features:
-            raise ValueError(
-                f"{coefficient!r} is no feature of X; coefficients must be two numbers "
-                f"(from 0 to {n_features - 1}) or names of features, or 'intercept_'."
-            )
-        columns.append(int(coefficient))
-        known = [*(names or (f"coef_[{j}]" for j in range(n_features))), "intercept_"]
-        labels.append(str(known[coefficient]))
-    if len(columns) != 2 or columns[0] == columns[1]:
-        raise ValueError("coefficients must be two different ones.")
-    return columns, tuple(labels)
-
-
-def _beginning(points, problem):
-    """The points of a path that diverged, until it is far off."""
-    with np.errstate(all="ignore"):
-        highest = FAR * problem.objective(_state(points[0], problem))
-        for n, point in enumerate(points):
-            if not problem.objective(_state(point, problem)) <= highest:
-                return points[:n]
-    return points
-
-
-def _limits(points):
-    """What holds all finite points, and a margin."""
-    points = points[np.isfinite(points).all(axis=1)]
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.12 * np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
-    return tuple(zip(low - margin, high + margin, strict=True))

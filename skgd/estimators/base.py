@@ -3,6 +3,7 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -35,7 +36,13 @@ from skgd.training.state import Memory, State
 LAST_UPDATE = 2**62  # averages from later updates on are none
 
 
-class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseGD(
+    CallbackSupportMixin,
+    SparseCoefMixin,
+    fitted.Attributes,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
     """What regressor and classifier share: parameters, fit and partial_fit.
 
     A subclass knows what a target is: `_encode` turns y into what the loss takes,
@@ -105,15 +112,15 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        coef_init=None,
-        intercept_init=None,
-    ):
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        coef_init: Any = None,
+        intercept_init: Any = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters

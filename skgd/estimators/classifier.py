@@ -1,7 +1,8 @@
 """Linear classification by gradient descent."""
 
-import warnings
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import log_softmax
@@ -11,15 +12,15 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skgd.estimators import labels
 from skgd.estimators.base import BaseGD
-from skgd.estimators.fitted import Transaction
 from skgd.estimators.inputs import check_model
-from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.parameters import CONSTRAINTS
 from skgd.estimators.sklearn_private import (
     LinearClassifierMixin,
     StrOptions,
     check_partial_fit_first_call,
     fit_context,
 )
+from skgd.estimators.stream import partial_fit
 from skgd.objective.classification import Multinomial, OneVsRest
 from skgd.objective.table import CLASSIFICATION_LOSSES
 
@@ -179,6 +180,8 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     (1, 10)
     """
 
+    classes_: np.ndarray
+
     _losses = CLASSIFICATION_LOSSES
 
     _parameter_constraints: dict = {
@@ -190,35 +193,35 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
 
     def __init__(
         self,
-        loss="log_loss",
+        loss: str = "log_loss",
         *,
-        solver="minibatch",
-        batch_size="auto",
-        penalty="l2",
-        alpha=0.0001,
-        l1_ratio=0.15,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-4,
-        shuffle=True,
-        verbose=0,
-        epsilon=0.1,
-        n_jobs=None,
-        random_state=None,
-        learning_rate="auto",
-        eta0="auto",
-        power_t=0.5,
-        early_stopping=False,
-        scoring=None,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        class_weight=None,
-        warm_start=False,
-        average=False,
-        finish=True,
-        half_life=None,
-        record="epoch",
-    ):
+        solver: str = "minibatch",
+        batch_size: int | str = "auto",
+        penalty: str | None = "l2",
+        alpha: float = 0.0001,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float | None = 1e-4,
+        shuffle: bool = True,
+        verbose: int = 0,
+        epsilon: float = 0.1,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        learning_rate: str | Callable[..., Any] = "auto",
+        eta0: float | str = "auto",
+        power_t: float = 0.5,
+        early_stopping: bool = False,
+        scoring: str | Callable[..., Any] | None = None,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        class_weight: dict[Any, float] | str | None = None,
+        warm_start: bool = False,
+        average: bool | int = False,
+        finish: bool = True,
+        half_life: float | None = None,
+        record: str = "epoch",
+    ) -> None:
         self.loss = loss
         self.solver = solver
         self.batch_size = batch_size
@@ -288,7 +291,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         )
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Learn rows of a stream, going on from where the model stands.
 
         See `GDRegressor.partial_fit` for how rows are learnt, what is kept, what may be
@@ -339,22 +344,15 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         >>> model.score(X[1500:], y[1500:]) > 0.85
         True
         """
-        transaction = Transaction(self)
-        try:
-            check_parameters(self, partial=True)
-            first = not hasattr(self, "coef_")
+
+        def begin(first):
             check_partial_fit_first_call(self, classes)
             if first:
                 self._learn_targets(self.classes_)
-            complaint = self._partial_fit(X, y, sample_weight, first, transaction)
-            if complaint:
-                warnings.warn(complaint, stacklevel=3)
-            return self
-        except BaseException:
-            transaction.undo()
-            raise
 
-    def decision_function(self, X):
+        return partial_fit(self, X, y, sample_weight, begin)
+
+    def decision_function(self, X: Any) -> np.ndarray:
         """Linear predictions, of which the largest one decides.
 
         Parameters
@@ -371,7 +369,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         return z.ravel() if z.ndim > 1 and z.shape[1] == 1 else z
 
     @available_if(labels.gives_probabilities)
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes, of losses 'log_loss' and 'modified_huber'.
 
         With z the decision function, they are, of 'log_loss', 1 / (1 + exp(-z)) or,
@@ -392,7 +390,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         return labels.probabilities(self.loss, self.decision_function(X))
 
     @available_if(labels.gives_probabilities)
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of the probabilities of the classes.
 
         Parameters

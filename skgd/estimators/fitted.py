@@ -1,12 +1,33 @@
 """Attributes of a fitted estimator, of a state."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from skgd.training.state import MEMORY_VERSION, Memory, State
 
 RECORDED_CALLS = 2000  # of partial_fit, before their history is thinned out
+
+
+class Attributes:
+    """Types of what the docstrings of the estimators describe."""
+
+    coef_: np.ndarray
+    intercept_: np.ndarray
+    n_iter_: int
+    t_: int
+    eta0_: float
+    batch_size_: int
+    objective_: float
+    gap_: float
+    stop_reason_: str
+    loss_curve_: list[float]
+    history_: dict[str, list[Any]]
+    update_history_: dict[str, np.ndarray]
+    path_: dict[str, np.ndarray]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
 
 
 class Transaction:

@@ -71,7 +71,7 @@ def check_parameters(estimator, partial=False):
         warnings.warn(
             f"batch_size={estimator.batch_size} is ignored: solver="
             f"{estimator.solver!r} has a size of its own. Use solver='minibatch'.",
-            stacklevel=4 if partial else 6,
+            stacklevel=5 if partial else 6,
         )
     if estimator.learning_rate == "optimal" and estimator.alpha == 0:
         raise ValueError(

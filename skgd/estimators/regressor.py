@@ -1,15 +1,17 @@
 """Linear regression by gradient descent."""
 
-import warnings
+from collections.abc import Callable
 from numbers import Real
+from typing import Any, Self
 
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skgd.estimators.base import BaseGD
-from skgd.estimators.fitted import Transaction
-from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.parameters import CONSTRAINTS
 from skgd.estimators.sklearn_private import Interval, StrOptions, fit_context
+from skgd.estimators.stream import partial_fit
 from skgd.objective.table import REGRESSION_LOSSES
 
 
@@ -225,6 +227,8 @@ class GDRegressor(RegressorMixin, BaseGD):
     sgd 0.5
     """
 
+    n_outputs_: int
+
     _losses = REGRESSION_LOSSES
 
     _parameter_constraints: dict = {
@@ -235,34 +239,34 @@ class GDRegressor(RegressorMixin, BaseGD):
 
     def __init__(
         self,
-        loss="squared_error",
+        loss: str = "squared_error",
         *,
-        solver="minibatch",
-        batch_size="auto",
-        penalty="l2",
-        alpha=0.0001,
-        l1_ratio=0.15,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-4,
-        shuffle=True,
-        verbose=0,
-        epsilon=0.1,
-        quantile=0.5,
-        random_state=None,
-        learning_rate="auto",
-        eta0="auto",
-        power_t=0.25,
-        early_stopping=False,
-        scoring=None,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        average=False,
-        finish=True,
-        half_life=None,
-        record="epoch",
-    ):
+        solver: str = "minibatch",
+        batch_size: int | str = "auto",
+        penalty: str | None = "l2",
+        alpha: float = 0.0001,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float | None = 1e-4,
+        shuffle: bool = True,
+        verbose: int = 0,
+        epsilon: float = 0.1,
+        quantile: float = 0.5,
+        random_state: Any = None,
+        learning_rate: str | Callable[..., Any] = "auto",
+        eta0: float | str = "auto",
+        power_t: float = 0.25,
+        early_stopping: bool = False,
+        scoring: str | Callable[..., Any] | None = None,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        average: bool | int = False,
+        finish: bool = True,
+        half_life: float | None = None,
+        record: str = "epoch",
+    ) -> None:
         self.loss = loss
         self.solver = solver
         self.batch_size = batch_size
@@ -318,7 +322,7 @@ class GDRegressor(RegressorMixin, BaseGD):
         return coef[0] if self._is_flat else coef
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn rows of a stream, going on from where the model stands.
 
         With eta0='auto', rows are learnt one by one with steps from the rows so far, of
@@ -382,19 +386,9 @@ class GDRegressor(RegressorMixin, BaseGD):
         >>> model.coef_.round(2)
         array([ 3. , -0.2])
         """
-        transaction = Transaction(self)
-        try:
-            check_parameters(self, partial=True)
-            first = not hasattr(self, "coef_")
-            complaint = self._partial_fit(X, y, sample_weight, first, transaction)
-            if complaint:
-                warnings.warn(complaint, stacklevel=3)
-            return self
-        except BaseException:
-            transaction.undo()
-            raise
+        return partial_fit(self, X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Predict the targets.
 
         Parameters

@@ -1,5 +1,6 @@
-"""partial_fit of automatic steps: rows of a stream, learnt one by one."""
+"""partial_fit, and what it does at automatic steps: learn rows one by one."""
 
+import warnings
 from dataclasses import replace
 from math import sqrt
 from time import perf_counter
@@ -7,12 +8,30 @@ from time import perf_counter
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.estimators.fitted import extend, memory_of, path, thin
+from skgd.estimators.fitted import Transaction, extend, memory_of, path, thin
 from skgd.estimators.inputs import dense, seed, shaped
+from skgd.estimators.parameters import check_parameters
 from skgd.objective import penalties
 from skgd.optim import streaming
 from skgd.training.record import UpdateRecord
 from skgd.training.state import State
+
+
+def partial_fit(estimator, X, y, sample_weight, begin=None):
+    """A call of partial_fit; `begin(first)` is what a subclass does before."""
+    transaction = Transaction(estimator)
+    try:
+        check_parameters(estimator, partial=True)
+        first = not hasattr(estimator, "coef_")
+        if begin is not None:
+            begin(first)
+        complaint = estimator._partial_fit(X, y, sample_weight, first, transaction)
+        if complaint:
+            warnings.warn(complaint, stacklevel=4)
+        return estimator
+    except BaseException:
+        transaction.undo()
+        raise
 
 
 def learn_stream(estimator, problem, X, first, transaction):
