@@ -47,11 +47,12 @@ def draw():
     X, y = make_data()
     models = fit(X, y)
     ax = axes[0, 0]
-    LossCurveDisplay.from_estimators(
-        models, x="update", ax=ax, mark_best=False, yscale="linear"
+    display = LossCurveDisplay.from_estimators(
+        models, x="update", ax=ax, mark_best=False, yscale="linear", xscale="linear"
     )
     ax.set(xlim=(0, 300), ylim=(0, 10), ylabel="cost", title="Cost per update")
-    ax.annotate("thin: cost of the row of each sgd update", (45, 9.3), color=".3")
+    # The first epoch of sgd ends beyond.
+    ax.legend(handles=[display.lines_[0], display.update_lines_[1]])
 
     # On more rows, for a time that can be measured.
     X, y = make_data(40_000)
@@ -71,9 +72,8 @@ def draw():
         for solver, epochs in (("batch", 200), ("sgd", 3))
     }
     DescentPathDisplay.from_estimators(
-        paths, X, y, coefficients=(0, "intercept"), ax=axes[1, 1],
-        line_kw={"linewidth": 1.0},
-    )  # fmt: skip
+        paths, X, y, ax=axes[1, 1], line_kw={"linewidth": 1.0}
+    )
     axes[1, 1].set(
         title="Path: 200 epochs of batch, 3 of sgd", xlabel="slope", ylabel="intercept"
     )

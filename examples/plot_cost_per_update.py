@@ -38,32 +38,24 @@ def make_data(n):
     return X, X @ np.ones(10) + 0.5 * rng.normal(size=n)
 
 
-def seconds_per_update(X, y, solver, batch_size, eta0):
+def seconds_per_update(X, y, batch_size, eta0):
     """Median over turns of the time of an epoch, divided by its updates."""
     model = GDRegressor(
-        solver=solver,
-        batch_size=batch_size or "auto",
-        eta0=eta0,
-        max_iter=4,
-        **SETTINGS,
+        batch_size=batch_size or len(y), eta0=eta0, max_iter=4, **SETTINGS
     ).fit(X, y)
     ends = [0.0, *model.history_["seconds"]]
     return np.median(np.diff(ends)) / model.history_["n_updates"][0]
 
 
-def seconds_to_learn(X, y, solver, batch_size, eta0):
+def seconds_to_learn(X, y, batch_size, eta0):
     """Time until the model is within 1 % of the optimum, by parts of the data."""
     best = LinearRegression().fit(X, y)
     optimum, constant = np.mean((y - best.predict(X)) ** 2), np.var(y)
     goal = optimum + 0.01 * (constant - optimum)
     model = GDRegressor(
-        solver=solver,
-        batch_size=batch_size or "auto",
-        eta0=eta0,
-        max_iter=1,
-        **SETTINGS,
+        batch_size=batch_size or len(y), eta0=eta0, max_iter=1, **SETTINGS
     )
-    part = len(y) if solver == "batch" else 500
+    part = 500 if batch_size else len(y)
     seconds = 0.0
     for _ in range(200):
         for start in range(0, len(y), part):
@@ -89,7 +81,7 @@ def draw():
         X, y = make_data(n)
         for solver, (size, eta0, *_) in SOLVERS.items():
             for ax, measure, _ in measures:
-                times[ax, solver, n] = measure(X, y, solver, size, eta0)
+                times[ax, solver, n] = measure(X, y, size, eta0)
             update, learn = (times[ax, solver, n] for ax in axes)
             print(f"{n:10,} {solver:10} {1e6 * update:14.2f} {1e3 * learn:11.2f}")
     for ax, _, title in measures:

@@ -49,9 +49,8 @@ def draw():
     }
     figure, axes = plt.subplots(1, 3, figsize=(14, 4.4), layout="constrained")
     DescentPathDisplay.from_estimators(
-        models, X, y, coefficients=(0, "intercept"), ax=axes[0],
-        limits=((-2.2, 4.2), (-1.5, 5.2)),
-    )  # fmt: skip
+        models, X, y, ax=axes[0], limits=((-2.2, 4.2), (-1.5, 5.2))
+    )
     axes[0].set(title="Path of the parameters", xlabel="slope", ylabel="intercept")
 
     fitted = {name: model.fit(X, y) for name, model in models.items()}

@@ -29,7 +29,7 @@ START = -1.5
 RATES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 SETTINGS = dict(
     loss="cauchy", epsilon=0.3, penalty=None, fit_intercept=False, max_iter=EPOCHS,
-    learning_rate="invscaling", power_t=0.25, tol=None,
+    learning_rate="invscaling", power_t=0.25, tol=None, record="path",
 )  # fmt: skip
 STYLES = {1: ("D-", "#e07b00"), 4: ("s--", "#2e8b57"), 16: ("^:", "#b5446e")}
 
@@ -53,16 +53,8 @@ def fit(X, y, batch_size, rate, seed=0):
 
 
 def path(X, y, batch_size, rate, seed=0):
-    """The slope after each epoch."""
-    model = GDRegressor(
-        batch_size=batch_size, eta0=rate, random_state=seed, **SETTINGS
-    ).set_params(max_iter=1)
-    slopes = [START]
-    model.fit(X, y, coef_init=[START])
-    for _ in range(EPOCHS):
-        slopes.append(model.coef_[0])
-        model.partial_fit(X, y)
-    return slopes
+    """The slope before training and after each epoch."""
+    return fit(X, y, batch_size, rate, seed).path_["coef"][:, 0]
 
 
 def draw():
@@ -111,7 +103,7 @@ def draw():
     ax.plot(path(X, y, len(y), rate), color="#0b3c6f", linestyle="--", label="batch")
     ax.axhline(top, color="0.6", linewidth=1)
     ax.text(EPOCHS, top + 0.04, "top of the hill", ha="right", color="0.35")
-    ax.set(title="Way of the slope", xlabel="epoch", ylabel="slope")
+    ax.set(title="Path of the slope", xlabel="epoch", ylabel="slope")
     ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.75))
 
     ax = axes[2]

@@ -145,3 +145,20 @@ def test_what_is_forbidden(folder, module, expected):
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_the_map_names_every_folder(folder):
     assert f"- `{folder}`:" in skgd.__doc__
+
+
+EXAMPLES = sorted((TESTS.parent / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
+def test_examples_are_listed_and_run_by_ci(path):
+    assert f"`{path.name}`" in (path.parent / "README.md").read_text()
+    ci = (TESTS.parent / ".ci" / "run").read_text()
+    if path.name != "figures.py":  # what others import
+        # As a file, or as one of the plots that a loop there makes.
+        name = path.stem.removeprefix("plot_")
+        assert f"examples/{path.name}" in ci or re.search(rf"for .*\b{name}\b", ci)
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) > 10

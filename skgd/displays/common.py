@@ -1,6 +1,8 @@
 """What the displays share: names, colours and lines."""
 
+import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 # Colours of different lightness and lines of different kinds, to be told apart in grey.
 STYLES = (
@@ -35,3 +37,47 @@ def last_step(estimator):
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[-1][1]
     return estimator
+
+
+def history_of(estimator):
+    """The fitted model that has the history of an estimator, and that history.
+
+    Raises NotFittedError or TypeError where there is none.
+    """
+    model = estimator
+    while True:
+        if isinstance(model, Pipeline):
+            model = last_step(model)
+        check_is_fitted(model)
+        if hasattr(model, "best_estimator_"):  # of a search
+            model = model.best_estimator_
+        elif hasattr(model, "history_"):
+            return model, model.history_
+        elif hasattr(model, "loss_curve_"):  # of MLPRegressor and MLPClassifier
+            history = {"objective": model.loss_curve_}
+            if scores := getattr(model, "validation_scores_", None):
+                history["validation_score"] = scores
+            return model, history
+        else:
+            raise TypeError(
+                f"{type(model).__name__} has no history_ of its training. Curves are "
+                "drawn of GDRegressor, GDClassifier, MLPRegressor and MLPClassifier, "
+                "pipelines that end in one of them, and searches with refit=True over "
+                "these."
+            )
+
+
+def add_legend(ax, beside):
+    """A legend of the lines that show: beside the axes, or where it hides least."""
+    limits = zip(ax.get_xlim(), ax.get_ylim(), strict=True)
+    low, high = np.sort(list(limits), axis=0)
+    handles, _ = ax.get_legend_handles_labels()
+    shown = []
+    for handle in handles:
+        if hasattr(handle, "get_xydata"):
+            points = np.asarray(handle.get_xydata(), dtype=np.float64)
+            if not ((points >= low) & (points <= high)).all(axis=1).any():
+                continue
+        shown.append(handle)
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if beside else {}
+    ax.legend(handles=shown, **place)

@@ -1,6 +1,7 @@
 """Estimators side by side on the same data."""
 
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -14,8 +15,15 @@ from skgd.training.state import State
 
 
 def compare_estimators(
-    estimators, X, y, *, X_test=None, y_test=None, names=None, n_repeats=1
-):
+    estimators: Any,
+    X: Any,
+    y: Any,
+    *,
+    X_test: Any = None,
+    y_test: Any = None,
+    names: list[str] | None = None,
+    n_repeats: int = 1,
+) -> Any:
     """Fit estimators on the same data and tabulate how they did.
 
     Parameters

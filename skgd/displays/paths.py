@@ -2,15 +2,22 @@
 
 import warnings
 from itertools import cycle
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.displays.common import STYLES, named
+from skgd.displays.common import STYLES, add_legend, last_step, named
+from skgd.displays.sections import (
+    beginning_of,
+    columns_of,
+    features_of,
+    limits_of,
+    state_at,
+)
 from skgd.estimators.base import BaseGD
 from skgd.estimators.sklearn_private import check_matplotlib_support
-from skgd.training.state import State
 
 # What the objective depends on, among parameters.
 OBJECTIVE = (
@@ -36,6 +43,8 @@ class DescentPathDisplay:
         Their names in the legend.
     labels : tuple of two str
         Names of the coefficients.
+    returned : list of ndarray of shape (2,), default=None
+        The model that each fit returned; the end of its path if None.
 
     Attributes
     ----------
@@ -68,21 +77,46 @@ class DescentPathDisplay:
     [6, 36]
     """
 
-    def __init__(self, *, x, y, objective, paths, names, labels):
+    ax_: Any
+    figure_: Any
+    contours_: Any
+    lines_: list[Any]
+
+    def __init__(
+        self,
+        *,
+        x: np.ndarray,
+        y: np.ndarray,
+        objective: np.ndarray,
+        paths: list[np.ndarray],
+        names: list[str],
+        labels: tuple[str, str],
+        returned: list[np.ndarray] | None = None,
+    ) -> None:
         self.x = x
         self.y = y
         self.objective = objective
         self.paths = paths
         self.names = names
         self.labels = labels
+        self.returned = returned
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, name=None, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Fit a clone of an estimator and draw its path.
 
         Parameters
         ----------
-        estimator : GDRegressor or GDClassifier
+        estimator : GDRegressor, GDClassifier or Pipeline that ends in one
             The estimator, whose parameters alone count.
         X, y : array-like
             Training data.
@@ -103,20 +137,20 @@ class DescentPathDisplay:
     @classmethod
     def from_estimators(
         cls,
-        estimators,
-        X,
-        y,
+        estimators: Any,
+        X: Any,
+        y: Any,
         *,
-        names=None,
-        coefficients=(0, 1),
-        coef_init=None,
-        intercept_init=None,
-        sample_weight=None,
-        grid_resolution=50,
-        limits=None,
-        ax=None,
-        **kwargs,
-    ):
+        names: list[str] | None = None,
+        coefficients: tuple[int | str, int | str] | None = None,
+        coef_init: Any = None,
+        intercept_init: Any = None,
+        sample_weight: Any = None,
+        grid_resolution: int = 50,
+        limits: Any = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Fit clones of estimators from the same start and draw their paths.
 
         With a number for `eta0`, a path has one point per update. Otherwise it has one
@@ -124,28 +158,30 @@ class DescentPathDisplay:
 
         Parameters
         ----------
-        estimators : list or dict of GDRegressor or GDClassifier
-            Estimators of the same objective, whose parameters alone count. Keys of a
-            dict are names.
+        estimators : list or dict of GDRegressor, GDClassifier or Pipeline
+            Estimators of the same objective, or pipelines that end in one and hand it
+            the same features. Their parameters alone count. Keys of a dict are names.
         X, y : array-like
             Training data: one target or two classes.
         names : list of str, default=None
             Names in the legend.
-        coefficients : tuple of two of int, str or 'intercept', default=(0, 1)
-            The coefficients to draw, by number or name of the feature. The contours
-            are a section: the other coefficients, if any, keep the values that they
-            have at the end of the best path.
+        coefficients : tuple of two of int or str, default=None
+            The coefficients to draw, by number or name of the feature, or 'intercept_'.
+            The contours are a section: the other coefficients, if any, keep the values
+            that they have at the end of the best path. None: the first two, or that of
+            the only feature and the intercept.
         coef_init : array-like of shape (n_features,), default=None
-            Coefficients to start from; zeros if None.
+            Coefficients to start from, as of `fit`.
         intercept_init : array-like of shape (1,), default=None
-            Intercept to start from; zero if None.
+            Intercept to start from, as of `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         grid_resolution : int, default=50
             Points of the grid along each axis. For each of its points, the objective
             is evaluated on all rows.
         limits : tuple of two pairs of float, default=None
-            Smallest and largest value of each coefficient. None: what holds the paths.
+            Smallest and largest value of each coefficient. None: what holds the paths;
+            of one that diverged, only its beginning.
         ax : matplotlib Axes, default=None
             Axes to draw on; new ones if None.
         **kwargs
@@ -170,7 +206,7 @@ class DescentPathDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
         estimators, names = named(estimators, names)
-        models = [clone(estimator) for estimator in estimators]
+        models = [last_step(clone(estimator)) for estimator in estimators]
         for model in models:
             if not isinstance(model, BaseGD):
                 raise TypeError(
@@ -182,53 +218,68 @@ class DescentPathDisplay:
                     "The estimators must minimise the same objective: the same "
                     f"{', '.join(OBJECTIVE)}, as far as they have them."
                 )
-        problem, *_ = clone(estimators[0])._prepare(X, y, sample_weight)
+        X, names_in = features_of(estimators, X, y)
+        first = clone(models[0])
+        problem, *_ = first._prepare(X, y, sample_weight)
         if problem.n_outputs > 1:
             raise ValueError("There must be one target, or two classes.")
-        n_features = problem.data.n_features
-        if coef_init is None:
-            coef_init = np.zeros(n_features)
-        if intercept_init is None:
-            intercept_init = np.zeros(1)
-
-        paths, best, least = [], None, np.inf
+        if names_in is None:
+            names_in = getattr(first, "feature_names_in_", None)
+        columns, labels = columns_of(first, coefficients, names_in)
+        paths, ends, shown, best, least = [], [], [], None, np.inf
         for model in models:
             path = _Path()
+            model.set_params(record="path")
             complaint = model._fit(
                 X, y, sample_weight, coef_init=coef_init,
                 intercept_init=intercept_init, watch=path.add,
             )  # fmt: skip
             if complaint:
                 warnings.warn(complaint, ConvergenceWarning, stacklevel=2)
-            columns, labels = _columns(model, coefficients)
-            start = np.append(coef_init, intercept_init)
-            paths.append(np.array([start, *path.points])[:, columns])
+            start = np.append(model.path_["coef"][0], model.path_["intercept"][0])
+            points = [start.astype(np.float64), *path.points]
+            paths.append(np.array(points)[:, columns])
             end = np.append(model.coef_, model.intercept_).astype(np.float64)
-            objective = problem.objective(_state(end, problem))
+            ends.append(end[columns])
+            objective = problem.objective(state_at(end, problem))
             if objective < least:
                 best, least = end, objective
+            if model.stop_reason_ == "diverged":
+                points = beginning_of(points, problem)
+            shown += [point[columns] for point in (*points, end)]
 
         if limits is None:
-            limits = _limits(np.concatenate(paths))
+            limits = limits_of(np.array(shown))
         x, y = (np.linspace(*ends, grid_resolution) for ends in limits)
         grid = np.empty((len(y), len(x)))
         point = best.copy()
         for i, second in enumerate(y):
             for j, first in enumerate(x):
                 point[columns] = first, second
-                grid[i, j] = problem.objective(_state(point, problem))
-        display = cls(x=x, y=y, objective=grid, paths=paths, names=names, labels=labels)
+                grid[i, j] = problem.objective(state_at(point, problem))
+        display = cls(
+            x=x, y=y, objective=grid, paths=paths, names=names, labels=labels,
+            returned=ends,
+        )  # fmt: skip
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, levels=12, contour_kw=None, line_kw=None):
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        levels: Any = 12,
+        contour_kw: dict[str, Any] | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw contours and paths.
 
-        A dot is the start, a square the end of a path.
+        A dot is the start of a path, a square the model that `fit` returned: its end
+        or, of training that diverged and of early stopping, the best one.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on; new ones, with the legend beside them, if None.
         levels : int or array-like, default=12
             Number of contours, whose distances from the least objective of the grid
             grow geometrically; or their objectives.
@@ -244,8 +295,9 @@ class DescentPathDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
-        if ax is None:
-            _, ax = plt.subplots()
+        beside = ax is None
+        if beside:
+            _, ax = plt.subplots(layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         if np.ndim(levels) == 0:
             least, most = self.objective.min(), self.objective.max()
@@ -255,20 +307,23 @@ class DescentPathDisplay:
             self.x, self.y, self.objective, levels=levels, **contour_kw
         )
         self.lines_ = []
-        for path, name, style in zip(
-            self.paths, self.names, cycle(STYLES), strict=False
+        returned = self.returned or [path[-1] for path in self.paths]
+        for path, end, name, style in zip(
+            self.paths, returned, self.names, cycle(STYLES), strict=False
         ):
             style = {**style, "linewidth": 1.4, **(line_kw or {})}
             marker = "." if len(path) <= 200 else None
             self.lines_ += ax.plot(*path.T, marker=marker, label=name, **style)
             ends = {"color": style["color"], "markeredgecolor": "black", "zorder": 4}
-            ax.plot(*path[-1], marker="s", **ends)
-            ax.plot(*path[0], marker="o", **{**ends, "color": "white"})
+            ax.plot(*end, marker="s", markersize=7, **ends)
+            # On top: of training that diverged, the start may be the best there was.
+            start = {**ends, "color": "white", "zorder": 5}
+            ax.plot(*path[0], marker="o", markersize=5, **start)
         ax.set(
             xlabel=self.labels[0], ylabel=self.labels[1],
             xlim=(self.x[0], self.x[-1]), ylim=(self.y[0], self.y[-1]),
         )  # fmt: skip
-        ax.legend()
+        add_legend(ax, beside)
         return self
 
 
@@ -286,41 +341,3 @@ class _Path:
 def _objective_of(model):
     parameters = model.get_params()
     return type(model), [parameters.get(name) for name in OBJECTIVE]
-
-
-def _state(point, problem):
-    coef = np.array(point[None, :-1], order=problem.data.order)
-    return State(coef, point[-1:].copy())
-
-
-def _columns(model, coefficients):
-    """Places of two coefficients in a point, and their names."""
-    names = list(getattr(model, "feature_names_in_", ()))
-    n_features = model.n_features_in_
-    columns, labels = [], []
-    for coefficient in coefficients:
-        if isinstance(coefficient, str) and coefficient in names:
-            coefficient = names.index(coefficient)
-        if isinstance(coefficient, str) and coefficient == "intercept":
-            coefficient = n_features
-            if not model.fit_intercept:
-                raise ValueError("There is no intercept with fit_intercept=False.")
-        elif isinstance(coefficient, str) or not 0 <= coefficient < n_features:
-            raise ValueError(
-                f"{coefficient!r} is no feature of X; coefficients must be two numbers "
-                f"(from 0 to {n_features - 1}) or names of features, or 'intercept'."
-            )
-        columns.append(int(coefficient))
-        known = [*(names or (f"coef_[{j}]" for j in range(n_features))), "intercept_"]
-        labels.append(str(known[coefficient]))
-    if len(columns) != 2 or columns[0] == columns[1]:
-        raise ValueError("coefficients must be two different ones.")
-    return columns, tuple(labels)
-
-
-def _limits(points):
-    """What holds all finite points, and a margin."""
-    points = points[np.isfinite(points).all(axis=1)]
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.12 * np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
-    return tuple(zip(low - margin, high + margin, strict=True))

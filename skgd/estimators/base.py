@@ -3,17 +3,20 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from skgd.distributed import is_collection
 from skgd.estimators import advice, early_stopping, fitted, partitioned
 from skgd.estimators.inputs import (
     check_data,
+    check_model,
+    check_warm_start,
     dense,
     make_problem,
     positive,
@@ -28,13 +31,19 @@ from skgd.kernels import Rows
 from skgd.optim import choose, streaming
 from skgd.training.callbacks import CallbackSupportMixin, FitTasks
 from skgd.training.loop import train
-from skgd.training.record import UpdateRecord
+from skgd.training.record import PathRecord, UpdateRecord
 from skgd.training.state import Memory, State
 
 LAST_UPDATE = 2**62  # averages from later updates on are none
 
 
-class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseGD(
+    CallbackSupportMixin,
+    SparseCoefMixin,
+    fitted.Attributes,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
     """What regressor and classifier share: parameters, fit and partial_fit.
 
     A subclass knows what a target is: `_encode` turns y into what the loss takes,
@@ -62,7 +71,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
 
     def _linear_predictions(self, X):
         """Those of X, and whether `coef_` has one dimension: a single target."""
-        check_is_fitted(self)
+        check_model(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
         if issparse(X):
             Rows(X)  # before scipy reads what may be malformed
@@ -104,15 +113,15 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        coef_init=None,
-        intercept_init=None,
-    ):
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        coef_init: Any = None,
+        intercept_init: Any = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -192,24 +201,20 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         watch=None,
     ):
         """`fit`, but for what surrounds it. Returns what to warn of, or None."""
+        classes = getattr(self, "classes_", None)
         problem, score = self._prepare(X, y, sample_weight, validation)
         try:
-            return self._fit_problem(
-                problem, score, coef_init, intercept_init, tasks, watch
+            if self.warm_start and hasattr(self, "coef_"):
+                check_warm_start(self, classes, problem)
+                coef_init = dense(self.coef_) if coef_init is None else coef_init
+                if intercept_init is None:
+                    intercept_init = self.intercept_
+            state = self._start(problem, coef_init, intercept_init)
+            return self._train(
+                problem, state, self.max_iter, self.tol, score, tasks=tasks, watch=watch
             )
         finally:
             problem.data.close()
-
-    def _fit_problem(self, problem, score, coef_init, intercept_init, tasks, watch):
-        if self.warm_start and hasattr(self, "coef_"):
-            coef_init = dense(self.coef_) if coef_init is None else coef_init
-            intercept_init = (
-                self.intercept_ if intercept_init is None else intercept_init
-            )
-        state = self._start(problem, coef_init, intercept_init)
-        return self._train(
-            problem, state, self.max_iter, self.tol, score, tasks=tasks, watch=watch
-        )
 
     def _prepare(self, X, y, sample_weight=None, validation=(None, None, None)):
         """The problem that `fit` solves, and what judges a state."""
@@ -232,6 +237,8 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
                 "partial_fit takes rows in memory, not dask collections. fit takes "
                 "collections; or call partial_fit with one partition after the other."
             )
+        if not first:
+            check_model(self)
         reset = first or not hasattr(self, "n_features_in_")
         X, y, sample_weight = check_data(self, X, y, sample_weight, reset, skip=True)
         weight = row_weights(self, y, sample_weight, balance=False)
@@ -282,7 +289,8 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         if not automatic:
             state.start_average(min(int(self.average), LAST_UPDATE))
         self.history_, self.loss_curve_ = {}, []
-        vars(self).pop("update_history_", None)
+        for name in ("update_history_", "path_"):
+            vars(self).pop(name, None)
         return state
 
     def _resume(self, problem):
@@ -341,6 +349,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
         updates = None
         if self.record == "update":
             updates = UpdateRecord(**getattr(self, "update_history_", {}))
+        path = PathRecord(state) if self.record == "path" else None
         dtype = problem.data.dtype
         if tasks is not None:
             tasks.attributes = lambda state, records: fitted.attributes(
@@ -358,6 +367,7 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             largest=float(np.finfo(dtype).max),
             verbose=self.verbose,
             updates=updates,
+            path=path,
             tasks=tasks,
             watch=watch,
             judge=not partial,
@@ -374,6 +384,8 @@ class BaseGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABC
             self.loss_curve_ = self.history_["objective"]
         if updates is not None:
             self.update_history_ = updates.columns()
+        if path is not None:
+            self.path_ = fitted.path(self, path.coef, path.intercept, dtype)
         self.eta0_ = eta0
         self.batch_size_ = batch_size
         if automatic:

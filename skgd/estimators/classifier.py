@@ -1,18 +1,19 @@
 """Linear classification by gradient descent."""
 
-import warnings
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 
 from skgd.estimators import labels
 from skgd.estimators.base import BaseGD
-from skgd.estimators.fitted import Transaction
-from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.inputs import check_model
+from skgd.estimators.parameters import CONSTRAINTS
 from skgd.estimators.partitioned import by_partition, by_sums
 from skgd.estimators.sklearn_private import (
     LinearClassifierMixin,
@@ -20,6 +21,7 @@ from skgd.estimators.sklearn_private import (
     check_partial_fit_first_call,
     fit_context,
 )
+from skgd.estimators.stream import partial_fit
 from skgd.objective.classification import Multinomial, OneVsRest
 from skgd.objective.table import CLASSIFICATION_LOSSES
 
@@ -56,12 +58,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     max_iter : int, default=1000
         Largest number of epochs, passes over the training data.
     tol : float or None, default=1e-4
-        Training ends once `gap_`, an estimate of (F - F*) / (F_const - F*), is at most
-        `tol`: F* is the least objective, F_const that of the best constant model. With
-        textbook steps or finish=False, it ends after `n_iter_no_change` epochs that
-        gained less than the fraction `tol` of what was gained before; with early
-        stopping, also after as many whose score rose by less than `tol`. None: it ends
-        at `max_iter`, or where no step lowers the objective any more.
+        Training ends once `gap_`, an estimate of the share of the gain that is left, is
+        at most `tol`, or by `n_iter_no_change`. None: it ends at `max_iter`, or where
+        no step lowers the objective any more.
     shuffle : bool, default=True
         Whether to visit the rows in a new random order in each epoch. Solver 'batch'
         does not depend on their order.
@@ -70,6 +69,8 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     epsilon : float, default=0.1
         Width of the losses 'huber', 'epsilon_insensitive' and
         'squared_epsilon_insensitive'.
+    n_jobs : int or None, default=None
+        Ignored: training uses one core. `SGDClassifier` has it.
     random_state : int, RandomState instance or None, default=None
         Decides the order of rows and the validation split. An int gives the same
         coefficients each time, bit for bit.
@@ -80,12 +81,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         first being 1, and returns their step sizes. 'auto' is 'adaptive' if `eta0` is
         a number.
     eta0 : float or 'auto', default='auto'
-        The first step size. A number is textbook gradient descent. With 'auto' and
-        learning_rate='auto', a fit is two epochs of `solver`, with steps chosen from
-        the data, then a quasi-Newton method on all rows, one pass per epoch;
-        solver='batch' is that method from the start. Features need no scaling. With
-        'auto' and another `learning_rate`, the schedule starts from 1 / (2 L), with L
-        the expected smoothness of the objective ([2]_, proposition 3.8).
+        The first step size. A number is textbook gradient descent, for lectures, grids
+        and comparisons; its best value depends on the data. With 'auto', steps are
+        chosen from the data, whose features need no scaling: see :class:`GDRegressor`.
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     early_stopping : bool, default=False
@@ -101,8 +99,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     validation_fraction : float, default=0.1
         Part of X set aside for early stopping.
     n_iter_no_change : int, default=5
-        Epochs without improvement before training ends; see `tol`. A default fit, which
-        ends by `gap_`, ignores it.
+        With textbook steps or finish=False, training ends after as many epochs that
+        gained less than the fraction `tol` of what was gained before; with early
+        stopping, also after as many whose score rose by less than `tol`.
     class_weight : dict, 'balanced' or None, default=None
         Weights {label: weight} by which the sample weights of each class are
         multiplied. 'balanced' gives all classes the same total weight. Each row's class
@@ -120,10 +119,11 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         Of `partial_fit` with eta0='auto': the number of rows, at least 1, after which
         a row counts half. A model follows a change within a few half-lives; the
         shorter, the noisier it is. None: all rows count alike, however long ago.
-    record : {'epoch', 'update'}, default='epoch'
+    record : {'epoch', 'update', 'path'}, default='epoch'
         'update' also keeps the objective of each update's batch, in `update_history_`:
         16 bytes per update, of at most 1,000,000. If there are more, those whose number
-        is a multiple of 2 are kept, or of 4, and so on. The model is the same.
+        is a multiple of 2 are kept, or of 4, and so on. 'path' keeps the coefficients
+        after each epoch, in `path_`. The model is the same.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     stop_reason_ : str
         Why training ended, as of :class:`GDRegressor`: 'converged' only if `gap_` is at
         most `tol`.
-    loss_curve_, history_, update_history_ : list and dicts of lists
+    loss_curve_, history_, update_history_, path_ : list and dicts
         What happened, per epoch and per update, as of :class:`GDRegressor`: the
         objective is summed over the K problems of one-vs-rest.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -163,8 +163,6 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     ----------
     .. [1] T. Zhang, "Solving large scale linear prediction problems using stochastic
        gradient descent algorithms", ICML 2004.
-    .. [2] R. M. Gower, N. Loizou, X. Qian, A. Sailanbayev, E. Shulgin and
-       P. Richtarik, "SGD: General analysis and improved rates", ICML 2019.
 
     Examples
     --------
@@ -180,44 +178,48 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     (1, 10)
     """
 
+    classes_: np.ndarray
+
     _losses = CLASSIFICATION_LOSSES
 
     _parameter_constraints: dict = {
         **CONSTRAINTS,
         "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "n_jobs": [Integral, None],
     }
 
     def __init__(
         self,
-        loss="log_loss",
+        loss: str = "log_loss",
         *,
-        solver="minibatch",
-        batch_size="auto",
-        penalty="l2",
-        alpha=0.0001,
-        l1_ratio=0.15,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-4,
-        shuffle=True,
-        verbose=0,
-        epsilon=0.1,
-        random_state=None,
-        learning_rate="auto",
-        eta0="auto",
-        power_t=0.5,
-        early_stopping=False,
-        scoring=None,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        class_weight=None,
-        warm_start=False,
-        average=False,
-        finish=True,
-        half_life=None,
-        record="epoch",
-    ):
+        solver: str = "minibatch",
+        batch_size: int | str = "auto",
+        penalty: str | None = "l2",
+        alpha: float = 0.0001,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float | None = 1e-4,
+        shuffle: bool = True,
+        verbose: int = 0,
+        epsilon: float = 0.1,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        learning_rate: str | Callable[..., Any] = "auto",
+        eta0: float | str = "auto",
+        power_t: float = 0.5,
+        early_stopping: bool = False,
+        scoring: str | Callable[..., Any] | None = None,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        class_weight: dict[Any, float] | str | None = None,
+        warm_start: bool = False,
+        average: bool | int = False,
+        finish: bool = True,
+        half_life: float | None = None,
+        record: str = "epoch",
+    ) -> None:
         self.loss = loss
         self.solver = solver
         self.batch_size = batch_size
@@ -230,6 +232,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         self.shuffle = shuffle
         self.verbose = verbose
         self.epsilon = epsilon
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.learning_rate = learning_rate
         self.eta0 = eta0
@@ -286,7 +289,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         )
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Learn rows of a stream, going on from where the model stands.
 
         See `GDRegressor.partial_fit` for how rows are learnt, what is kept, what may be
@@ -337,26 +342,19 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         >>> model.score(X[1500:], y[1500:]) > 0.85
         True
         """
-        transaction = Transaction(self)
-        try:
-            check_parameters(self, partial=True)
-            first = not hasattr(self, "coef_")
+
+        def begin(first):
             check_partial_fit_first_call(self, classes)
             if first:
                 self._learn_targets(self.classes_)
-            complaint = self._partial_fit(X, y, sample_weight, first, transaction)
-            if complaint:
-                warnings.warn(complaint, stacklevel=3)
-            return self
-        except BaseException:
-            transaction.undo()
-            raise
+
+        return partial_fit(self, X, y, sample_weight, begin)
 
     predict = by_partition(LinearClassifierMixin.predict)
     score = by_sums(LinearClassifierMixin.score)
 
     @by_partition
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Linear predictions, of which the largest one decides.
 
         Parameters
@@ -374,7 +372,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
 
     @available_if(labels.gives_probabilities)
     @by_partition
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes, of losses 'log_loss' and 'modified_huber'.
 
         With z the decision function, they are, of 'log_loss', 1 / (1 + exp(-z)) or,
@@ -396,7 +394,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
 
     @available_if(labels.gives_probabilities)
     @by_partition
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of the probabilities of the classes.
 
         Parameters
@@ -409,7 +407,7 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         log_p : ndarray of shape (n_samples, n_classes)
             Log-probabilities, in the order of `classes_`.
         """
-        check_is_fitted(self)
+        check_model(self)
         if self.loss == "log_loss" and self._n_outputs > 1:  # of p = 0, too
             return log_softmax(self.decision_function(X), axis=1)
         return np.log(self.predict_proba(X))

@@ -90,7 +90,15 @@ def split(estimator, rows, y):
     splitter = (StratifiedShuffleSplit if stratify else ShuffleSplit)(
         test_size=estimator.validation_fraction, random_state=estimator.random_state
     )
-    train, val = next(splitter.split(np.zeros((len(rows), 1)), y[rows]))
+    try:
+        train, val = next(splitter.split(np.zeros((len(rows), 1)), y[rows]))
+    except ValueError as error:  # which speaks of the splitter's parameters
+        raise ValueError(
+            f"validation_fraction={estimator.validation_fraction} of {len(rows)} rows "
+            f"is no validation set for early_stopping: {error} Please either change "
+            "validation_fraction, increase the number of samples, pass X_val and "
+            "y_val, or disable early_stopping."
+        ) from error
     if not stratify and len(val) < 2:
         raise ValueError(
             f"The validation set has {len(val)} samples, but the R^2 score is not "

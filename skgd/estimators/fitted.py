@@ -1,12 +1,33 @@
 """Attributes of a fitted estimator, of a state."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from skgd.training.state import MEMORY_VERSION, Memory, State
 
 RECORDED_CALLS = 2000  # of partial_fit, before their history is thinned out
+
+
+class Attributes:
+    """Types of what the docstrings of the estimators describe."""
+
+    coef_: np.ndarray
+    intercept_: np.ndarray
+    n_iter_: int
+    t_: int
+    eta0_: float
+    batch_size_: int
+    objective_: float
+    gap_: float
+    stop_reason_: str
+    loss_curve_: list[float]
+    history_: dict[str, list[Any]]
+    update_history_: dict[str, np.ndarray]
+    path_: dict[str, np.ndarray]
+    n_features_in_: int
+    feature_names_in_: np.ndarray
 
 
 class Transaction:
@@ -108,6 +129,23 @@ def extend(history, records):
             column.append(record.get(key, np.nan))
         history["seconds"][-1] += elapsed
         n_before += 1
+
+
+def path(estimator, coefs, intercepts, dtype):
+    """`path_` with these behind what it has; the first of them it may have already."""
+    with np.errstate(over="ignore"):  # divergence looks like this
+        coefs = np.array([estimator._shape_coef(c).astype(dtype) for c in coefs])
+        intercepts = np.array(intercepts, dtype=dtype)
+    path = {"coef": coefs, "intercept": intercepts}
+    before = getattr(estimator, "path_", None)
+    if before is None:
+        return path
+    path = {name: np.concatenate([before[name], path[name][1:]]) for name in path}
+    last = len(path["coef"]) - 1
+    if last > RECORDED_CALLS:  # as of `thin`
+        kept = [0, *range(2, last, 2), last]
+        path = {name: column[kept] for name, column in path.items()}
+    return path
 
 
 def thin(history):

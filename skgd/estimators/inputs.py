@@ -6,9 +6,11 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import RegressorMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import (
     assert_all_finite,
+    check_is_fitted,
     check_non_negative,
     validate_data,
 )
@@ -102,6 +104,44 @@ def positive(weight):
     if weight is None or np.all(weight > 0):
         return None
     return np.flatnonzero(weight)
+
+
+def check_model(estimator):
+    """Raise NotFittedError if there is no model, or the user set a part of one."""
+    check_is_fitted(estimator)
+    parts = {"intercept_"}
+    if not isinstance(estimator, RegressorMixin):
+        parts.add("classes_")
+    missing = sorted(name for name in parts if not hasattr(estimator, name))
+    if missing:
+        raise NotFittedError(
+            f"This {type(estimator).__name__} instance has coef_, but no "
+            f"{' and no '.join(missing)}. Set what is missing, too, or call 'fit'."
+        )
+
+
+def check_warm_start(estimator, classes, problem):
+    """Raise ValueError if the model is of other data; `classes` are those it knows."""
+    check_model(estimator)
+    if classes is not None and not np.array_equal(classes, estimator.classes_):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the "
+            f"previous call to fit. Previously got {classes}, `y` has "
+            f"{estimator.classes_}"
+        )
+    n_outputs, n_features = np.atleast_2d(dense(estimator.coef_)).shape
+    n_given = problem.data.n_features
+    if n_features != n_given:
+        raise ValueError(
+            f"X has {n_given} features, but {type(estimator).__name__} is expecting "
+            f"{n_features} features as input: warm_start=True goes on from the "
+            "previous call to fit."
+        )
+    if n_outputs != estimator._n_outputs:
+        raise ValueError(
+            f"y has {estimator._n_outputs} targets, but warm_start=True goes on from a "
+            f"model of {n_outputs}."
+        )
 
 
 def shaped(array, shape, name):

@@ -38,7 +38,8 @@ def gives_probabilities(estimator):
     if estimator.loss in ("log_loss", "modified_huber"):
         return True
     raise AttributeError(
-        f"probability estimates are not available for loss={estimator.loss!r}"
+        f"probability estimates are not available for loss={estimator.loss!r}: use "
+        "loss='log_loss', or sklearn.calibration.CalibratedClassifierCV around it"
     )
 
 

@@ -1,11 +1,20 @@
 """What parameters may be, each on its own and together."""
 
+import warnings
 from numbers import Integral, Real
 
 from sklearn.metrics import get_scorer_names
 
 from skgd.estimators.sklearn_private import Interval, StrOptions
 from skgd.optim.schedules import SCHEDULES
+
+
+class Schedules(StrOptions):
+    """Names of schedules, and where to a number goes that others take instead."""
+
+    def __str__(self):
+        return f"{super().__str__()} (a number goes to eta0)"
+
 
 CONSTRAINTS = {
     "solver": [StrOptions({"batch", "minibatch", "sgd"})],
@@ -24,10 +33,10 @@ CONSTRAINTS = {
     "epsilon": [Interval(Real, 0, None, closed="left")],
     "random_state": ["random_state"],
     "learning_rate": [
-        StrOptions({"auto", "adaptive", *SCHEDULES}),
+        Schedules({"auto", "adaptive", *SCHEDULES}),
         callable,
     ],
-    "eta0": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+    "eta0": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "power_t": [Interval(Real, 0, None, closed="left")],
     "early_stopping": ["boolean"],
     "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
@@ -37,7 +46,7 @@ CONSTRAINTS = {
     "average": [Interval(Integral, 0, None, closed="left"), "boolean"],
     "finish": ["boolean"],
     "half_life": [Interval(Real, 1, None, closed="left"), None],
-    "record": [StrOptions({"epoch", "update"})],
+    "record": [StrOptions({"epoch", "update", "path"})],
 }
 
 
@@ -55,6 +64,15 @@ def check_parameters(estimator, partial=False):
         raise ValueError("early_stopping should be False with partial_fit")
     if estimator.penalty == "elasticnet" and estimator.l1_ratio is None:
         raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
+    if estimator.eta0 == 0 and estimator.learning_rate != "optimal":
+        # SGDClassifier's default was 0, next to the schedule that takes none.
+        raise ValueError("eta0 must be > 0, unless learning_rate is 'optimal'.")
+    if estimator.solver != "minibatch" and estimator.batch_size != "auto":
+        warnings.warn(
+            f"batch_size={estimator.batch_size} is ignored: solver="
+            f"{estimator.solver!r} has a size of its own. Use solver='minibatch'.",
+            stacklevel=5 if partial else 6,
+        )
     if estimator.learning_rate == "optimal" and estimator.alpha == 0:
         raise ValueError(
             "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to "

@@ -1,16 +1,18 @@
 """Linear regression by gradient descent."""
 
-import warnings
+from collections.abc import Callable
 from numbers import Real
+from typing import Any, Self
 
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skgd.estimators.base import BaseGD
-from skgd.estimators.fitted import Transaction
-from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.parameters import CONSTRAINTS
 from skgd.estimators.partitioned import by_partition, by_sums
 from skgd.estimators.sklearn_private import Interval, StrOptions, fit_context
+from skgd.estimators.stream import partial_fit
 from skgd.objective.table import REGRESSION_LOSSES
 
 
@@ -47,12 +49,9 @@ class GDRegressor(RegressorMixin, BaseGD):
     max_iter : int, default=1000
         Largest number of epochs, passes over the training data.
     tol : float or None, default=1e-4
-        Training ends once `gap_`, an estimate of (F - F*) / (F_const - F*), is at most
-        `tol`: F* is the least objective, F_const that of the best constant model. With
-        textbook steps or finish=False, it ends after `n_iter_no_change` epochs that
-        gained less than the fraction `tol` of what was gained before; with early
-        stopping, also after as many whose score rose by less than `tol`. None: it ends
-        at `max_iter`, or where no step lowers the objective any more.
+        Training ends once `gap_`, an estimate of the share of the gain that is left, is
+        at most `tol`, or by `n_iter_no_change`. None: it ends at `max_iter`, or where
+        no step lowers the objective any more.
     shuffle : bool, default=True
         Whether to visit the rows in a new random order in each epoch. Solver 'batch'
         does not depend on their order.
@@ -72,12 +71,9 @@ class GDRegressor(RegressorMixin, BaseGD):
         learning_rate(t, eta0), with an array t of numbers of updates, the first being
         1, and returns their step sizes. 'auto' is 'adaptive' if `eta0` is a number.
     eta0 : float or 'auto', default='auto'
-        The first step size. A number is textbook gradient descent. With 'auto' and
-        learning_rate='auto', a fit is two epochs of `solver`, with steps chosen from
-        the data, then a quasi-Newton method on all rows, one pass per epoch;
-        solver='batch' is that method from the start. Features need no scaling. With
-        'auto' and another `learning_rate`, the schedule starts from 1 / (2 L), with L
-        the expected smoothness of the objective ([2]_, proposition 3.8).
+        The first step size. A number is textbook gradient descent, for lectures, grids
+        and comparisons; its best value depends on the data. With 'auto', steps are
+        chosen from the data, whose features need no scaling: see Notes.
     power_t : float, default=0.25
         Exponent of 'invscaling'.
     early_stopping : bool, default=False
@@ -91,8 +87,9 @@ class GDRegressor(RegressorMixin, BaseGD):
     validation_fraction : float, default=0.1
         Part of X set aside for early stopping.
     n_iter_no_change : int, default=5
-        Epochs without improvement before training ends; see `tol`. A default fit, which
-        ends by `gap_`, ignores it.
+        With textbook steps or finish=False, training ends after as many epochs that
+        gained less than the fraction `tol` of what was gained before; with early
+        stopping, also after as many whose score rose by less than `tol`.
     warm_start : bool, default=False
         Whether `fit` starts from the present coefficients.
     average : bool or int, default=False
@@ -106,10 +103,11 @@ class GDRegressor(RegressorMixin, BaseGD):
         Of `partial_fit` with eta0='auto': the number of rows, at least 1, after which
         a row counts half. A model follows a change within a few half-lives; the
         shorter, the noisier it is. None: all rows count alike, however long ago.
-    record : {'epoch', 'update'}, default='epoch'
+    record : {'epoch', 'update', 'path'}, default='epoch'
         'update' also keeps the objective of each update's batch, in `update_history_`:
         16 bytes per update, of at most 1,000,000. If there are more, those whose number
-        is a multiple of 2 are kept, or of 4, and so on. The model is the same.
+        is a multiple of 2 are kept, or of 4, and so on. 'path' keeps the coefficients
+        after each epoch, in `path_`. The model is the same.
 
     Attributes
     ----------
@@ -125,9 +123,10 @@ class GDRegressor(RegressorMixin, BaseGD):
     objective_ : float
         The objective at `coef_` and `intercept_`, over the training rows.
     gap_ : float
-        The estimate that `tol` bounds, at these: the largest one of several outputs;
-        of loss 'cauchy', relative to a local optimum.
-        NaN where nothing estimates it, as with textbook steps.
+        An estimate, at these, of (F - F*) / (F_const - F*): F is the objective, F* the
+        least one, F_const that of the best constant model. The largest one of several
+        outputs; of loss 'cauchy', relative to a local optimum. NaN where nothing
+        estimates it, as with textbook steps.
     stop_reason_ : {'converged', 'max_iter', 'stalled', 'diverged', 'no_progress', \
             'early_stopping', 'callback', 'interrupted'}
         Why training ended: 'converged', `gap_` is at most `tol`; 'stalled', it is
@@ -153,6 +152,10 @@ class GDRegressor(RegressorMixin, BaseGD):
         With record='update', 'update', the numbers of updates, from 1, and 'objective',
         that of their batches before the update. (The penalty is taken to move linearly
         within an epoch.)
+    path_ : dict of ndarray
+        With record='path', 'coef' and 'intercept': `coef_` and `intercept_` before
+        training and as `fit` would return them after each epoch, stacked; of a stream,
+        after each call of `partial_fit`, as many as `history_` keeps.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X had names that are all strings.
 
@@ -186,9 +189,14 @@ class GDRegressor(RegressorMixin, BaseGD):
     The step size of update t is, of 'constant', eta0; of 'invscaling',
     eta0 / t^power_t; of 'optimal', which takes no eta0, 1 / (alpha (t0 + t - 1)) with
     t0 = alpha^(-3/4); of 'adaptive', eta0, which is divided by 5 where training would
-    end, until it is below eta0 / 10,000. Automatic steps are those of [2]_, proposition
-    3.8, truncated as in [3]_; the quasi-Newton method is L-BFGS [4]_, for losses with
-    kinks within the method of multipliers [5]_.
+    end, until it is below eta0 / 10,000.
+
+    With eta0='auto' and learning_rate='auto', a fit is two epochs of `solver`, with the
+    steps of [2]_, proposition 3.8, truncated as in [3]_, then a quasi-Newton method on
+    all rows, one pass per epoch: L-BFGS [4]_, for losses with kinks within the method
+    of multipliers [5]_. solver='batch' is that method from the start. With eta0='auto'
+    and another `learning_rate`, the schedule starts from 1 / (2 L), with L the expected
+    smoothness of the objective [2]_.
 
     References
     ----------
@@ -206,19 +214,17 @@ class GDRegressor(RegressorMixin, BaseGD):
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
     >>> from skgd import GDRegressor
-    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X, y = load_diabetes(return_X_y=True, scaled=False)
     >>> for solver in ("batch", "minibatch", "sgd"):
-    ...     model = make_pipeline(
-    ...         StandardScaler(), GDRegressor(solver=solver, random_state=0)
-    ...     )
-    ...     print(solver, round(model.fit(X, y).score(X, y), 1))
+    ...     model = GDRegressor(solver=solver, random_state=0).fit(X, y)
+    ...     print(solver, round(model.score(X, y), 1))
     batch 0.5
     minibatch 0.5
     sgd 0.5
     """
+
+    n_outputs_: int
 
     _losses = REGRESSION_LOSSES
 
@@ -230,34 +236,34 @@ class GDRegressor(RegressorMixin, BaseGD):
 
     def __init__(
         self,
-        loss="squared_error",
+        loss: str = "squared_error",
         *,
-        solver="minibatch",
-        batch_size="auto",
-        penalty="l2",
-        alpha=0.0001,
-        l1_ratio=0.15,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-4,
-        shuffle=True,
-        verbose=0,
-        epsilon=0.1,
-        quantile=0.5,
-        random_state=None,
-        learning_rate="auto",
-        eta0="auto",
-        power_t=0.25,
-        early_stopping=False,
-        scoring=None,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        average=False,
-        finish=True,
-        half_life=None,
-        record="epoch",
-    ):
+        solver: str = "minibatch",
+        batch_size: int | str = "auto",
+        penalty: str | None = "l2",
+        alpha: float = 0.0001,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float | None = 1e-4,
+        shuffle: bool = True,
+        verbose: int = 0,
+        epsilon: float = 0.1,
+        quantile: float = 0.5,
+        random_state: Any = None,
+        learning_rate: str | Callable[..., Any] = "auto",
+        eta0: float | str = "auto",
+        power_t: float = 0.25,
+        early_stopping: bool = False,
+        scoring: str | Callable[..., Any] | None = None,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        average: bool | int = False,
+        finish: bool = True,
+        half_life: float | None = None,
+        record: str = "epoch",
+    ) -> None:
         self.loss = loss
         self.solver = solver
         self.batch_size = batch_size
@@ -313,7 +319,7 @@ class GDRegressor(RegressorMixin, BaseGD):
         return coef[0] if self._is_flat else coef
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn rows of a stream, going on from where the model stands.
 
         With eta0='auto', rows are learnt one by one with steps from the rows so far, of
@@ -377,22 +383,12 @@ class GDRegressor(RegressorMixin, BaseGD):
         >>> model.coef_.round(2)
         array([ 3. , -0.2])
         """
-        transaction = Transaction(self)
-        try:
-            check_parameters(self, partial=True)
-            first = not hasattr(self, "coef_")
-            complaint = self._partial_fit(X, y, sample_weight, first, transaction)
-            if complaint:
-                warnings.warn(complaint, stacklevel=3)
-            return self
-        except BaseException:
-            transaction.undo()
-            raise
+        return partial_fit(self, X, y, sample_weight)
 
     score = by_sums(RegressorMixin.score)
 
     @by_partition
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Predict the targets.
 
         Parameters

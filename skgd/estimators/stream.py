@@ -1,5 +1,6 @@
-"""partial_fit of automatic steps: rows of a stream, learnt one by one."""
+"""partial_fit, and what it does at automatic steps: learn rows one by one."""
 
+import warnings
 from dataclasses import replace
 from math import sqrt
 from time import perf_counter
@@ -7,12 +8,30 @@ from time import perf_counter
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.estimators.fitted import extend, memory_of, thin
+from skgd.estimators.fitted import Transaction, extend, memory_of, path, thin
 from skgd.estimators.inputs import dense, seed, shaped
+from skgd.estimators.parameters import check_parameters
 from skgd.objective import penalties
 from skgd.optim import streaming
 from skgd.training.record import UpdateRecord
 from skgd.training.state import State
+
+
+def partial_fit(estimator, X, y, sample_weight, begin=None):
+    """A call of partial_fit; `begin(first)` is what a subclass does before."""
+    transaction = Transaction(estimator)
+    try:
+        check_parameters(estimator, partial=True)
+        first = not hasattr(estimator, "coef_")
+        if begin is not None:
+            begin(first)
+        complaint = estimator._partial_fit(X, y, sample_weight, first, transaction)
+        if complaint:
+            warnings.warn(complaint, stacklevel=4)
+        return estimator
+    except BaseException:
+        transaction.undo()
+        raise
 
 
 def learn_stream(estimator, problem, X, first, transaction):
@@ -28,6 +47,9 @@ def learn_stream(estimator, problem, X, first, transaction):
         rng = np.random.default_rng([seed(estimator.random_state), t])
         order = rng.permutation(problem.n_rows)
     losses = np.empty(problem.n_rows) if estimator.record == "update" else None
+    before = None
+    if estimator.record == "path":
+        before = [array.copy() for array in streaming.result(problem, state)]
     penalty = penalties.value(state["coef"], problem.l1, problem.l2)
     undo = streaming.undoing(state, features)
     transaction.also.append(undo)
@@ -73,7 +95,11 @@ def learn_stream(estimator, problem, X, first, transaction):
         "_memory": replace(memory_of(estimator), stream=state, given=(coef, intercept)),
     }
     if first:
-        vars(estimator).pop("update_history_", None)
+        for name in ("update_history_", "path_"):
+            vars(estimator).pop(name, None)
+    if before is not None:
+        coefs, intercepts = zip(before, (coef, intercept), strict=True)
+        new["path_"] = path(estimator, coefs, intercepts, state["dtype"])
     if losses is not None:
         updates = UpdateRecord(**getattr(estimator, "update_history_", {}))
         updates.add(t, losses + penalty)

@@ -13,7 +13,7 @@
 
 #include "vector.h"
 
-#if defined(__GNUC__) || defined(__clang__)
+#ifdef SKGD_GNU
 #define SKGD_TILES
 #define SKGD_INLINE static inline __attribute__((always_inline))
 typedef double skgd_quad __attribute__((vector_size(32)));
@@ -317,9 +317,9 @@ SKGD_VECTOR void SKGD_NAME(multiply)(
     const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
     Py_ssize_t n_features, const double *w, Py_ssize_t n_outputs, double *z)
 {
-    Py_ssize_t r, k, R, C;
+    Py_ssize_t r, k;
 #ifdef SKGD_TILES
-    Py_ssize_t next, last, from, to, width = SKGD_CACHED_COEFS / n_outputs;
+    Py_ssize_t R, C, next, last, from, to, width = SKGD_CACHED_COEFS / n_outputs;
     width = width < 128 ? 128 : width > 512 ? 512 : width & ~(Py_ssize_t)3;
     memset(z, 0, n_rows * n_outputs * sizeof(double));
     for (from = 0; from < n_features && n_features >= 4; from += width) {
@@ -342,8 +342,6 @@ SKGD_VECTOR void SKGD_NAME(multiply)(
     }
     if (n_features >= 4)
         return;
-#else
-    (void)R, (void)C;
 #endif
     for (r = 0; r < n_rows; r++) {
         if (n_rows + r < n_ahead)
@@ -361,8 +359,9 @@ SKGD_VECTOR void SKGD_NAME(accumulate)(
     const SKGD_T *const *x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
     Py_ssize_t n_features, const double *f, Py_ssize_t n_outputs, double *g)
 {
-    Py_ssize_t r, k, j = 0, to, V, C;
+    Py_ssize_t r, k, j = 0;
 #ifdef SKGD_TILES
+    Py_ssize_t to, V, C;
     for (; j < n_features && n_features >= 4; j = to) {
         V = SKGD_QUADS((n_features - j + 3) / 4);
         to = SKGD_MIN(j + 4 * V, n_features);
@@ -374,8 +373,6 @@ SKGD_VECTOR void SKGD_NAME(accumulate)(
                        g + k * n_features, n_features)
         }
     }
-#else
-    (void)to, (void)V, (void)C;
 #endif
     for (; j < n_features; j++)
         for (k = 0; k < n_outputs; k++)

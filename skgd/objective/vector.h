@@ -5,7 +5,12 @@
 
 #include <string.h>
 
-#if defined(__GNUC__) || defined(__clang__)
+/* With SKGD_PORTABLE, compiled as by a compiler that knows none of what follows. */
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(SKGD_PORTABLE)
+#define SKGD_GNU
+#endif
+
+#ifdef SKGD_GNU
 /* Into the second-level cache, and as near as can be. gcc takes a function that does
    nothing but prefetch for one without effect, and drops the calls; the empty asm
    statement keeps it from doing so. */
@@ -25,7 +30,7 @@
 /* Wheels are compiled for the oldest CPU of a kind. Where the toolchain can, loops over
    features and outputs are compiled for AVX2 and AVX-512 as well, and the right version is
    chosen when the module is loaded. */
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11 \
+#if defined(SKGD_GNU) && !defined(__clang__) && __GNUC__ >= 11 \
         && defined(__x86_64__) && defined(__GLIBC__)
 #define SKGD_VECTOR \
     static __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))

@@ -51,7 +51,16 @@ class Checked:
         self.function = function
 
     def __call__(self, t, eta0):
-        eta = np.asarray(self.function(t, eta0), dtype=np.float64)
+        try:
+            eta = np.asarray(self.function(t, eta0), dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            if np.ndim(t) and self.serves_numbers(eta0):
+                raise ValueError(
+                    "A callable learning_rate is given an array t of numbers of "
+                    "updates, and returns as many step sizes: use np.where(t < 10, "
+                    "a, b) for `a if t < 10 else b`, and np.exp for math.exp."
+                ) from error
+            raise
         if eta.shape not in ((), (1,), t.shape):
             raise ValueError(
                 "A callable learning_rate must return one step size for each update: "
@@ -62,6 +71,13 @@ class Checked:
                 "A callable learning_rate must return finite, nonnegative step sizes."
             )
         return np.ascontiguousarray(eta).reshape(-1)
+
+    def serves_numbers(self, eta0):
+        """Whether the function takes a number for t."""
+        try:
+            return np.asarray(self.function(1, eta0), dtype=np.float64).ndim == 0
+        except Exception:
+            return False
 
 
 # Name -> (what makes it, names of the estimator parameters it takes).

@@ -24,6 +24,7 @@ def train(
     largest=np.inf,
     verbose=0,
     updates=None,
+    path=None,
     tasks=None,
     watch=None,
     judge=True,
@@ -57,6 +58,8 @@ def train(
         1 prints a line per epoch.
     updates : UpdateRecord or None
         Takes the objective of each update's batch.
+    path : PathRecord or None
+        Takes the state after each epoch.
     tasks : FitTasks or None
         What scikit-learn's callbacks are told of each epoch, and may end it with.
     watch : callable or None
@@ -100,6 +103,8 @@ def train(
                 record.update(score(state))
             if verbose:
                 print(_line(len(history), record))
+            if path is not None:
+                path.add(state)
             if watch is not None:
                 watch(state)
             stopped = tasks is not None and tasks.end(state if sane else None, history)

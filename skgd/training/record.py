@@ -1,4 +1,4 @@
-"""The objective of each update."""
+"""Records of updates and of epochs."""
 
 import numpy as np
 
@@ -36,3 +36,16 @@ class UpdateRecord:
             "update": np.concatenate(self.update),
             "objective": np.concatenate(self.objective),
         }
+
+
+class PathRecord:
+    """Coefficients and intercepts before training and after each epoch."""
+
+    def __init__(self, state):
+        self.coef, self.intercept = [], []
+        self.add(state)
+
+    def add(self, state):
+        coef, intercept = state.result()
+        self.coef.append(coef.copy())
+        self.intercept.append(intercept.copy())

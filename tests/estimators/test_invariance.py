@@ -217,8 +217,9 @@ def test_same_bits_whatever_the_number_of_threads(solver, storage, p, n_classes)
     for n_threads in (1, 2, 4, 1):
         with threadpool_limits(n_threads):
             model = GDClassifier(
-                solver=solver, random_state=3, eta0=1e-3, batch_size=200, max_iter=3
-            )
+                solver=solver, random_state=3, eta0=1e-3, max_iter=3,
+                batch_size=200 if solver == "minibatch" else "auto",
+            )  # fmt: skip
             results.append(model.fit(X, y).coef_)
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])

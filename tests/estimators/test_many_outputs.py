@@ -57,9 +57,9 @@ def test_several_targets_equal_separate_fits(
     Y = np.abs(Y) if loss == "poisson" else Y
     weight = s if weighted else None
     model = GDRegressor(
-        loss, solver=solver, batch_size=7, penalty=penalty, alpha=0.05, eta0=0.02,
-        learning_rate="invscaling", max_iter=4, tol=None, random_state=0,
-        average=average,
+        loss, solver=solver, batch_size=7 if solver == "minibatch" else "auto",
+        penalty=penalty, alpha=0.05, eta0=0.02, learning_rate="invscaling", max_iter=4,
+        tol=None, random_state=0, average=average,
     )  # fmt: skip
     together = clone(model).fit(X, Y, sample_weight=weight)
     separate = [clone(model).fit(X, y, sample_weight=weight) for y in Y.T]

@@ -137,7 +137,7 @@ def test_ctrl_c_while_the_result_is_chosen_is_not_swallowed(
     finish = Automatic.finish
 
     def interrupted(self, *arguments):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return finish(self, *arguments)
 
     monkeypatch.setattr(Automatic, "finish", interrupted)
@@ -154,8 +154,8 @@ def test_a_second_ctrl_c_on_the_way_out_gives_the_handler_back(
     leave = Interrupt.__exit__
 
     def interrupted(self, *exception):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return leave(self, *exception)
 
     monkeypatch.setattr(Interrupt, "__exit__", interrupted)

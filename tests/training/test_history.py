@@ -156,8 +156,8 @@ def test_record_of_updates(solver, storage, settings):
     X, y = linear(83)
     y = np.digitize(y, [-1.0, 1.0])
     parameters = dict(
-        solver=solver, batch_size=10, max_iter=3, random_state=0, penalty="l1",
-        alpha=0.01, **settings,
+        solver=solver, batch_size=10 if solver == "minibatch" else "auto", max_iter=3,
+        random_state=0, penalty="l1", alpha=0.01, **settings,
     )  # fmt: skip
     model = GDClassifier(**parameters, record="update").fit(storage(X), y)
     plain = GDClassifier(**parameters).fit(storage(X), y)
