@@ -150,9 +150,10 @@ class LossCurveDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
         estimators, names = named(estimators, names)
-        models, histories = zip(*map(history_of, estimators), strict=True)
+        fits = [history_of(estimator) for estimator in estimators]
+        models = [model for model, _ in fits]
         display = cls(
-            histories=list(histories),
+            histories=[history for _, history in fits],
             names=names,
             update_histories=[getattr(m, "update_history_", None) for m in models],
             returned=[_returned(model) for model in models],
@@ -264,9 +265,12 @@ class LossCurveDisplay:
             self.clipped_.append(None)
             beyond = np.flatnonzero(~(objective <= top))
             if len(beyond) and np.isfinite(top):
+                # An automatic step may be undone, and training recover.
+                ended = not objective[-1] <= top or (model or {}).get("diverged")
+                label = f"{name}, {'diverged' if ended else 'off the axes'}"
                 (self.clipped_[-1],) = ax.plot(
                     at[beyond[0]], top - optimum, marker="^", markersize=8,
-                    clip_on=False, label=f"{name}, diverged", **mark,
+                    clip_on=False, label=label, **mark,
                 )  # fmt: skip
         if x == "epoch":
             ax.xaxis.get_major_locator().set_params(integer=True)

@@ -49,9 +49,9 @@ class GDRegressor(RegressorMixin, BaseGD):
     max_iter : int, default=1000
         Largest number of epochs, passes over the training data.
     tol : float or None, default=1e-4
-        Training ends once `gap_`, an estimate of the share of the gain that is left, is
-        at most `tol`, or by `n_iter_no_change`. None: it ends at `max_iter`, or where
-        no step lowers the objective any more.
+        Training ends once `gap_`, the estimated share of the gain still to be had, is
+        at most `tol`. Without an estimate, `n_iter_no_change` ends it. None: it ends at
+        `max_iter`, or where no step lowers the objective any more.
     shuffle : bool, default=True
         Whether to visit the rows in a new random order in each epoch. Solver 'batch'
         does not depend on their order.
@@ -68,8 +68,9 @@ class GDRegressor(RegressorMixin, BaseGD):
     learning_rate : {'auto', 'constant', 'invscaling', 'optimal', 'adaptive'} or \
             callable, default='auto'
         The schedule of step sizes: see Notes. A callable is called as
-        learning_rate(t, eta0), with an array t of numbers of updates, the first being
-        1, and returns their step sizes. 'auto' is 'adaptive' if `eta0` is a number.
+        learning_rate(t, eta0), where t is an array of update numbers, from 1 (take
+        np.where rather than `if`), and returns their step sizes. 'auto' is 'adaptive'
+        if `eta0` is a number.
     eta0 : float or 'auto', default='auto'
         The first step size. A number is textbook gradient descent, for lectures, grids
         and comparisons; its best value depends on the data. With 'auto', steps are

@@ -113,6 +113,26 @@ def test_a_curve_that_rises_a_little_is_drawn_in_full(plt, data):
     assert display.ax_.get_ylim()[1] > max(model.loss_curve_)
 
 
+@pytest.mark.parametrize(
+    "objective, label",
+    [
+        ([1.0, np.inf, 0.5], "a, off the axes"),
+        ([1.0, 1e9, 1e19], "a, diverged"),
+        ([1.0, 0.5, np.nan], "a, diverged"),
+    ],
+)
+def test_a_curve_off_the_axes_is_said_to_have_diverged_if_it_did(plt, objective, label):
+    display = LossCurveDisplay(histories=[{"objective": objective}], names=["a"])
+    display.plot()
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["a", label]
+    assert display.ax_.get_ylim()[1] == 1e3
+
+
+def test_curves_of_nothing(plt):
+    assert LossCurveDisplay.from_estimators([]).lines_ == []
+
+
 def test_legend_is_beside_new_axes(plt, models):
     display = LossCurveDisplay.from_estimators(models)
     display.figure_.canvas.draw()
