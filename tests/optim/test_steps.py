@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import reference
 from cases import LOSSES
 from skgd.kernels import PAST, POWER, Rows, by_blocks
 from skgd.objective.classification import Multinomial
@@ -101,6 +102,24 @@ def test_curvature_of_targets_most_of_which_are_equal():
     targets = Targets(np.array([0.0, 0.0, 0.0, 8.0])[:, None])
     assert AbsoluteError().curvature(targets) == 0.5
     assert AbsoluteError().curvature(Targets(np.ones((4, 1)))) == 1.0
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_objective_is_mean_loss_and_penalty(weight):
+    problem = problem_of(weight, K=2, l1=0.2, l2=0.4)
+    W, b = np.linspace(-1.0, 1.0, 8).reshape(2, 4), np.array([0.1, 0.2])
+    s = np.ones(60) if weight is None else weight
+    X, Y = problem.data.array, problem.data.y
+    expected = reference.objective(
+        W, b, X, Y, s, problem.loss.value_and_slope, 0.2, 0.4
+    )
+    assert problem.objective(State(W, b)) == pytest.approx(expected)
+    constant = problem.constant
+    np.testing.assert_allclose(constant, np.average(Y, axis=0, weights=weight))
+    at_zero = reference.objective(
+        0.0 * W, constant, X, Y, s, problem.loss.value_and_slope, 0.0, 0.0
+    )
+    assert problem.constant_objective == pytest.approx(at_zero)
 
 
 def test_the_best_state_is_none_that_is_not_finite():

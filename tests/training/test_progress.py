@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
+from skgd.objective.regression import SquaredError
 from skgd.training.data import LocalData
+from skgd.training.loop import train
+from skgd.training.method import EpochResult
+from skgd.training.problem import Problem
 from skgd.training.progress import Progress
 from skgd.training.state import State
 
@@ -112,3 +116,36 @@ def test_the_largest_row_is_that_of_its_weight(fit_intercept):
     data = LocalData(X, y, np.array([2.0, 100.0, 0.5]))
     assert data.largest_row(fit_intercept) == 200.0 + 100.0 * fit_intercept
     assert LocalData(X, y).largest_row(fit_intercept) == 36.0 + fit_intercept
+
+
+class Growing(Method):
+    """Coefficients double with each epoch, at an objective that falls."""
+
+    batch_size, recovers, patient = 1, False, False
+
+    def n_shuffled(self, max_iter):
+        return 0
+
+    def epoch(self, state, visits, objectives=None, watch=None):
+        state.coef *= 2.0
+        state.t += 1
+        return EpochResult(1.0 / state.t, "growing", 0.1)
+
+    def ending(self):
+        return None
+
+
+@pytest.mark.parametrize("largest, n_epochs", [(20.0, 5), (4.0, 3), (1.0, 1)])
+def test_coefficients_too_large_for_their_precision_diverge(largest, n_epochs):
+    """The model is the one before, where no other one was judged the best."""
+    data = LocalData(np.ones((3, 1)), np.ones((3, 1)))
+    problem = Problem(data, SquaredError(), 1, 0.0, 0.0, True)
+    state = State(np.full((1, 1), 0.6), np.zeros(1))
+    ending, history = train(
+        problem, state, Growing(), max_iter=5, largest=largest, judge=False
+    )
+    assert len(history) == n_epochs
+    if largest == 20.0:
+        assert ending.reason == "max_iter" and ending.state.coef == 0.6 * 2**5
+    else:
+        assert ending.reason == "diverged" and ending.state.coef == 0.6
