@@ -14,6 +14,7 @@ from skgd.objective.regression import AbsoluteError
 from skgd.objective.targets import Targets
 from skgd.optim import choose, streaming
 from skgd.optim.automatic import Automatic
+from skgd.optim.finish import Finish
 from skgd.optim.metric import measure, noise_share
 from skgd.optim.stability import stable_step
 from skgd.optim.stochastic import Stochastic
@@ -110,15 +111,12 @@ def test_objective_is_mean_loss_and_penalty(weight):
     W, b = np.linspace(-1.0, 1.0, 8).reshape(2, 4), np.array([0.1, 0.2])
     s = np.ones(60) if weight is None else weight
     X, Y = problem.data.array, problem.data.y
-    expected = reference.objective(
-        W, b, X, Y, s, problem.loss.value_and_slope, 0.2, 0.4
-    )
+    loss = problem.loss.value_and_slope
+    expected = reference.objective(W, b, X, Y, s, loss, 0.2, 0.4)
     assert problem.objective(State(W, b)) == pytest.approx(expected)
     constant = problem.constant
     np.testing.assert_allclose(constant, np.average(Y, axis=0, weights=weight))
-    at_zero = reference.objective(
-        0.0 * W, constant, X, Y, s, problem.loss.value_and_slope, 0.0, 0.0
-    )
+    at_zero = reference.objective(0.0 * W, constant, X, Y, s, loss, 0.0, 0.0)
     assert problem.constant_objective == pytest.approx(at_zero)
 
 
@@ -176,6 +174,32 @@ def test_a_model_too_large_for_its_precision_is_not_kept():
     assert ending.state is large and ending.reason == "max_iter"
     ending = method.finish(Ending(large, "max_iter"), progress, 1.0)
     assert ending.state.within(1.0) and ending.reason == "diverged"
+
+
+@pytest.mark.parametrize("size, tried", [(0.01, False), (1e6, True)])
+def test_the_finish_begins_at_the_constant_where_that_is_better(size, tried):
+    problem = problem_of()
+    measured, _, _ = measure(problem, np.random.default_rng(0), lambda _: None)
+    finish = Finish(problem, measured, None, 1e-3)
+    state = State(np.full((1, 4), -size), np.zeros(1))
+    state.coef[:] *= np.sign(problem.data.array.T @ -problem.data.y)[:, 0]
+    finish.epoch(state, None)
+    coef, intercept = finish.descents[0].coordinates.coefs(finish.descents[0].wanted)
+    assert (not coef.any() and intercept == problem.constant) == tried
+
+
+def test_the_finish_keeps_the_best_point_of_all_passes():
+    problem = problem_of()
+    measured, _, _ = measure(problem, np.random.default_rng(0), lambda _: None)
+    finish = Finish(problem, measured, None, 1e-3)
+    state = State(np.full((1, 4), 1e-3), np.full(1, 1e-3))
+    finish.epoch(state, None)
+    (descent,) = finish.descents
+    descent.wanted = descent.coordinates.of(np.full((1, 4), 1e6), np.zeros(1))
+    result = finish.epoch(state, None)
+    np.testing.assert_array_equal(state.coef, 1e-3)
+    np.testing.assert_array_equal(state.intercept, 1e-3)
+    assert result.objective == pytest.approx(problem.objective(state))
 
 
 # ------------------------------------------------------------------------- streams
