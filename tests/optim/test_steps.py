@@ -202,6 +202,31 @@ def test_the_finish_keeps_the_best_point_of_all_passes():
     assert result.objective == pytest.approx(problem.objective(state))
 
 
+@pytest.mark.parametrize(
+    "loss, l1, l2, known",
+    [
+        ("squared_error", 0.0, 0.3, True),
+        ("squared_error", 0.0, 0.0, False),
+        ("squared_error", 0.1, 0.3, False),
+        ("cauchy", 0.0, 0.3, False),
+    ],
+)
+def test_strong_convexity_bounds_what_is_left_where_there_is_any(loss, l1, l2, known):
+    problem = problem_of(loss=loss, l1=l1, l2=l2)
+    measured, _, _ = measure(problem, np.random.default_rng(0), lambda _: None)
+    finish = Finish(problem, measured, None, 1e-3)
+    state = State(np.full((1, 4), 0.1), problem.constant.copy())
+    finish.epoch(state, None)
+    (descent,) = finish.descents
+    bound = descent.bound()
+    assert np.isfinite(bound) == known
+    if known:
+        best = Finish(problem, measured, None, 1e-12)
+        for _ in range(30):
+            least = best.epoch(state.copy(), None).objective
+        assert 0.0 < descent.value - least <= bound
+
+
 # ------------------------------------------------------------------------- streams
 
 
