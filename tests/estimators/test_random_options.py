@@ -56,6 +56,7 @@ def fitted(model, *arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.filterwarnings("ignore", "batch_size=")  # of solvers without one
         return model.fit(*arguments)
 
 

@@ -92,7 +92,7 @@ def test_what_is_read_ahead_covers_the_rows(tmp_path, small_blocks):
     [
         {},
         {"solver": "sgd"},
-        {"solver": "sgd", "batch_size": 1, "eta0": 0.01, "average": 30},
+        {"solver": "sgd", "eta0": 0.01, "average": 30},
         {"eta0": 0.01, "batch_size": 7},
         {"eta0": 0.01, "shuffle": False},
         {"eta0": 0.01, "record": "update"},
