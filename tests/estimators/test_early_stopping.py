@@ -84,3 +84,15 @@ def test_a_score_of_nan_is_an_error_and_changes_nothing():
         model.fit(X, y)
     assert model.coef_ is before["coef_"]
     assert model.history_ is before["history_"]
+
+
+@pytest.mark.parametrize("n, too_few", [(4, True), (10, True), (11, False)])
+def test_r2_wants_two_rows_to_validate_on(n, too_few):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 2))
+    model = GDRegressor(early_stopping=True, validation_fraction=0.1, random_state=0)
+    if too_few:
+        with pytest.raises(ValueError, match="validation set has 1 samples"):
+            model.fit(X, X[:, 0])
+    else:
+        assert np.isfinite(model.fit(X, X[:, 0]).history_["validation_score"]).all()

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 import skgd
 from skgd import GDRegressor
+from skgd.estimators.fitted import RECORDED_CALLS, thin
 
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -152,3 +153,11 @@ def test_copies_share_nothing_that_changes():
     assert (
         len(other.loss_curve_) == 2 and other.loss_curve_ is other.history_["objective"]
     )
+
+
+@pytest.mark.parametrize("n", [RECORDED_CALLS, RECORDED_CALLS + 1, RECORDED_CALLS + 2])
+def test_a_long_history_loses_every_other_call_but_not_the_last(n):
+    thinned = thin({"objective": list(range(n)), "eta": [0.1] * n})
+    kept = list(range(n)) if n == RECORDED_CALLS else [*range(1, n - 1, 2), n - 1]
+    assert thinned["objective"] == kept
+    assert thinned["eta"] == [0.1] * len(kept)

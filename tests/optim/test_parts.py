@@ -16,6 +16,7 @@ from skgd.optim.textbook import Textbook
 from skgd.training.data import LocalData
 from skgd.training.problem import Problem
 from skgd.training.state import State
+from skgd.training.visits import Visits
 
 
 def problem_of(l1=0.0):
@@ -89,3 +90,44 @@ def test_what_textbook_steps_are_measured_by():
         assert method.reference == pytest.approx(reference_)
         assert method.diverges(1.01 * reference_)
         assert not method.diverges(0.99 * reference_)
+
+
+def test_each_call_of_partial_fit_has_an_order_of_its_own(monkeypatch):
+    orders, drawn = [], Visits._order
+
+    def watched(self):
+        orders.append(drawn(self))
+        return orders[-1]
+
+    monkeypatch.setattr(Visits, "_order", watched)
+    X, y = linear(60)
+    for _ in range(2):
+        model = GDRegressor(solver="sgd", eta0=0.01, random_state=0)
+        model.partial_fit(X, y).partial_fit(X, y)
+    assert [sorted(order) for order in orders] == [list(range(60))] * 4
+    assert not np.array_equal(orders[0], orders[1])
+    np.testing.assert_array_equal(orders[:2], orders[2:])
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_averages_go_on_unless_the_user_set_other_coefficients(changed):
+    X, y = linear(60)
+    model = GDRegressor(solver="batch", eta0=0.1, penalty=None, average=True)
+    model.partial_fit(X, y).partial_fit(X, y)
+    W, b, steps = np.zeros((1, 4)), np.zeros(1), 3
+    if changed:
+        # From there, and averaged from there.
+        model.coef_ = np.arange(4.0)
+        W, b, steps = model.coef_[None], model.intercept_.copy(), 1
+    model.partial_fit(X, y)
+    iterates = []
+    for _ in range(steps):
+        (last,), _ = reference.epoch(
+            W, b, X, y[:, None], np.ones(60), np.arange(60), 60, [0.1],
+            SquaredError().value_and_slope, 0.0, 0.0,
+        )  # fmt: skip
+        iterates.append(last)
+        W, b = last
+    W, b = reference.average(iterates)
+    np.testing.assert_allclose(model.coef_, W[0], rtol=1e-10)
+    np.testing.assert_allclose(model.intercept_, b, rtol=1e-10)

@@ -5,7 +5,7 @@ import pytest
 
 from skgd.objective.regression import SquaredError
 from skgd.training.data import LocalData
-from skgd.training.loop import train
+from skgd.training.loop import _of_best_score, train
 from skgd.training.method import EpochResult
 from skgd.training.problem import Problem
 from skgd.training.progress import Progress
@@ -149,3 +149,24 @@ def test_coefficients_too_large_for_their_precision_diverge(largest, n_epochs):
         assert ending.reason == "max_iter" and ending.state.coef == 0.6 * 2**5
     else:
         assert ending.reason == "diverged" and ending.state.coef == 0.6
+
+
+@pytest.mark.parametrize(
+    "reason, gap, expected",
+    [
+        ("converged", 1e-3, "converged"),
+        ("converged", 0.5, "early_stopping"),
+        ("converged", np.nan, "early_stopping"),
+        ("max_iter", 0.5, "max_iter"),
+    ],
+)
+def test_training_converged_but_not_the_model_with_the_best_score(
+    reason, gap, expected
+):
+    data = LocalData(np.ones((3, 1)), np.ones((3, 1)))
+    problem = Problem(data, SquaredError(), 1, 0.0, 0.0, True)
+    progress = Progress(state_at(3), Method(), 1e-2, 2, True)
+    progress.gap = gap
+    ending = _of_best_score(problem, progress, reason, 1e-2)
+    assert ending.reason == expected and ending.state is progress.best
+    assert ending.objective == 0.5 * (3.0 - 1.0) ** 2
