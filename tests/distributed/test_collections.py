@@ -16,7 +16,7 @@ from samples import classification, linear
 from skgd import GDClassifier, GDRegressor
 from skgd.training.data import LocalData
 
-dd = pytest.importorskip("dask.dataframe")
+dd = pytest.importorskip("dask.dataframe", exc_type=ImportError)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
