@@ -41,6 +41,14 @@ def test_rows_that_end_before_they_begin_are_turned_away():
         Rows(X)
 
 
+@pytest.mark.parametrize("name", ["data", "indices"])
+def test_rows_that_end_beyond_their_values_are_turned_away(name):
+    X = sp.csr_array(np.eye(5))
+    setattr(X, name, getattr(X, name)[:-1])
+    with pytest.raises(ValueError, match="indptr is inconsistent"):
+        Rows(X)
+
+
 @pytest.mark.parametrize("rows", [slice(None), slice(None, None, 2), slice(5, None)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_contiguous_rows_are_read_in_place(rows, dtype):

@@ -12,7 +12,7 @@ from sklearn.metrics import (
 )
 
 from skgd.kernels import loss_totals
-from skgd.objective.classification import OneVsRest
+from skgd.objective.classification import Multinomial, OneVsRest
 from skgd.objective.loss import Outputs
 from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skgd.objective.targets import Targets
@@ -299,3 +299,30 @@ def test_outputs_have_each_their_own_target_and_width():
         assert got[k] == pytest.approx(value.sum())
         value, _ = make("quantile").value_and_slope(z[:, k] - 0.3, z[:, k], widths[k])
         assert plain[k] == pytest.approx(value.sum())
+
+
+def test_slopes_at_kinks():
+    """Zero for residuals; of margins that of the line, or none would leave zero."""
+    for name in ("absolute_error", "quantile", "epsilon_insensitive"):
+        assert make(name).value_and_slope(0.7, 0.7)[1] == 0.0
+    for name, z in (("hinge", 1.0), ("perceptron", 0.0)):
+        for y in (-1.0, 1.0):
+            value, slope = make(name).value_and_slope(y, y * z)
+            assert (value, slope) == (0.0, -y)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("far", [1.0, 700.0, 1e3, 1e6, 1e300])
+def test_softmax_of_predictions_far_apart(far, place):
+    z = np.zeros((1, 3))
+    z[0, place] = far
+    for label in range(3):
+        total = loss_totals(Multinomial(), np.full((1, 1), float(label)), None, z)[0]
+        gap = 0.0 if label == place else far
+        expected = gap + np.log1p(2.0 * np.exp(-far))
+        assert total == pytest.approx(expected, rel=1e-14, abs=1e-300)
+    z = -z
+    for label in range(3):
+        total = loss_totals(Multinomial(), np.full((1, 1), float(label)), None, z)[0]
+        gap = far if label == place else 0.0
+        assert total == pytest.approx(gap + np.log(2.0 + np.exp(-far)), rel=1e-14)
