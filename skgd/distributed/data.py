@@ -20,12 +20,14 @@ class PartitionedData:
         Of `Part` with weights of mean 1.
     described : list of dict
         What `skgd.distributed.parts.describe` says of each.
+    engines : list
+        What is to be closed with the data.
     """
 
     local = False
 
-    def __init__(self, engine, described):
-        self.engine = engine
+    def __init__(self, engine, described, engines=()):
+        self.engine, self.engines = engine, engines
         self.part_rows = np.array([part["n_rows"] for part in described])
         self.n_rows = int(self.part_rows.sum())
         self.n_features = described[0]["n_features"]
@@ -37,7 +39,8 @@ class PartitionedData:
         self.most_rows = min(self.n_rows, max(1, int(MOST_BYTES / row)))
 
     def close(self):
-        self.engine.close()
+        for engine in self.engines:
+            engine.close()
 
     def check(self):
         pass  # the user's code does not reach the rows

@@ -188,10 +188,14 @@ class Futures:
     def of(cls, client, parts):
         """The engine of delayed partitions, which are made first."""
         futures = client.compute(parts, optimize_graph=False)
-        wait(futures)
-        for future in futures:
-            if future.status == "error":
-                future.result()
+        try:
+            wait(futures)
+            for future in futures:
+                if future.status == "error":
+                    future.result()
+        except BaseException:
+            release(futures)
+            raise
         n_threads, who_has = client.nthreads(), client.who_has(futures)
         on_worker = {}
         for i, future in enumerate(futures):

@@ -45,14 +45,21 @@ def by_sums(score):
 
 def prepare(estimator, X, y, sample_weight, validation):
     """The problem of dask collections, and what judges a state; as `_prepare`."""
-    from skgd.distributed.collections import engine_of_parts
+    _check_method(estimator)
+    engines = []  # all that are to be closed
+    try:
+        return _prepare(estimator, X, y, sample_weight, validation, engines)
+    except BaseException:
+        for engine in engines:
+            engine.close()
+        raise
+
+
+def _prepare(estimator, X, y, sample_weight, validation, engines):
     from skgd.distributed.data import PartitionedData
 
-    _check_method(estimator)
     classify = not isinstance(estimator, RegressorMixin)
-    engine = engine_of_parts(X, y, sample_weight, classify)
-    _check_columns(estimator, X, reset=True)
-    described = engine.each(parts.describe, classify)
+    engine, described = _described(estimator, X, y, sample_weight, True, engines)
     if not any(part["n_rows"] for part in described):
         if sample_weight is not None:
             raise ValueError(NO_WEIGHT)
@@ -82,15 +89,11 @@ def prepare(estimator, X, y, sample_weight, validation):
     mean_weight = 1.0
     if factors is not None or sample_weight is not None:
         mean_weight = weights.sum() / counts.sum()
-    engine = _bound(engine, estimator, described, factors, mean_weight)
-    try:
-        score = _validation(estimator, *validation)
-    except BaseException:
-        engine.close()
-        raise
+    engine = _bound(engine, estimator, described, factors, mean_weight, engines)
+    score = _validation(estimator, *validation, engines)
     l1, l2 = penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     problem = Problem(
-        data=PartitionedData(engine, described),
+        data=PartitionedData(engine, described, engines),
         loss=estimator._loss(),
         n_outputs=estimator._n_outputs,
         l1=l1,
@@ -154,12 +157,24 @@ def _class_factors(estimator, weights):
     return estimator._class_weights(estimator.classes_, weights, balance=True)
 
 
-def _bound(engine, estimator, described, factors, mean_weight):
+def _described(estimator, X, y, sample_weight, reset, engines):
+    """The engine of checked partitions, and what they are."""
+    from skgd.distributed.collections import engine_of_parts
+
+    classify = not isinstance(estimator, RegressorMixin)
+    engine = engine_of_parts(X, y, sample_weight, classify)
+    engines.append(engine)
+    _check_columns(estimator, X, reset)
+    return engine, engine.each(parts.describe, classify)
+
+
+def _bound(engine, estimator, described, factors, mean_weight, engines):
     """The engine of partitions with targets as losses take them."""
     how = _bare(estimator)._encode, factors, mean_weight
     kept = [part["number"] for part in described]
     n_bytes = sum(part["bytes"] for part in described)
-    return engine.bound(parts.bind, how, kept, n_bytes)
+    engines.append(engine.bound(parts.bind, how, kept, n_bytes))
+    return engines[-1]
 
 
 def _bare(estimator):
@@ -170,7 +185,7 @@ def _bare(estimator):
     return bare
 
 
-def _validation(estimator, X, y, sample_weight):
+def _validation(estimator, X, y, sample_weight, engines):
     """What judges a state by validation data, in memory or in partitions; or None."""
     if X is None and estimator.early_stopping:
         raise ValueError(
@@ -180,16 +195,12 @@ def _validation(estimator, X, y, sample_weight):
     if not (is_collection(X) and estimator.early_stopping):
         arguments = estimator, None, None, None, None, X, y, sample_weight
         return early_stopping.validation(*arguments)[1]
-    from skgd.distributed.collections import engine_of_parts
-
     if estimator.scoring not in (None, "loss"):
         raise ValueError(
             "Validation data in dask collections are scored by scoring=None or 'loss'."
         )
     classify = not isinstance(estimator, RegressorMixin)
-    engine = engine_of_parts(X, y, sample_weight, classify)
-    _check_columns(estimator, X, reset=False)
-    described = engine.each(parts.describe, classify)
+    engine, described = _described(estimator, X, y, sample_weight, False, engines)
     described = [part for part in described if part["n_rows"]]
     _check_alike(described)
     if classify:
@@ -198,7 +209,7 @@ def _validation(estimator, X, y, sample_weight):
     weights, _ = _by_class(estimator, described)
     factors = _class_factors(estimator, weights)
     total = weights.sum() if factors is None else (weights * factors).sum()
-    engine = _bound(engine, estimator, described, None, 1.0)
+    engine = _bound(engine, estimator, described, None, 1.0, engines)
     loss, predict = estimator._loss(), _bare(estimator)._predictions
 
     def score(state):

@@ -137,6 +137,26 @@ def test_an_exception_names_its_partition_and_the_model_stays(monkeypatch):
         assert tasks_of(client) == 0
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_left_of_validation_data_or_bad_input(fails):
+    """Though the error still refers to what it came from."""
+    X, y = linear(400)
+    val = X[:100].copy()
+    val[7] = np.nan if fails else 0.0
+    model = GDRegressor(solver="batch", early_stopping=True, random_state=0)
+    validation = {"X_val": collection(val), "y_val": collection(y[:100])}
+    with client_of(2) as client:
+        if fails:
+            with pytest.raises(ValueError, match="contains NaN") as raised:
+                model.fit(collection(X), collection(y), **validation)
+            with pytest.raises(ValueError, match="contains NaN") as other:
+                model.fit(collection(np.full_like(X, np.nan)), collection(y))
+            assert tasks_of(client) == 0, (raised, other)
+        else:
+            model.fit(collection(X), collection(y), **validation)
+            assert tasks_of(client) == 0
+
+
 def interrupting(model, client, n_times):
     """Fit while Ctrl-C is pressed, after the third epoch."""
     X, y = linear(400)
