@@ -10,7 +10,6 @@ from skgd.objective.loss cimport Loss, kink
 import numpy as np
 
 
-
 @cython.final
 cdef class SquaredError(Loss):
     """(z - y)^2 / 2."""
