@@ -41,6 +41,14 @@ def test_rows_that_end_before_they_begin_are_turned_away():
         Rows(X)
 
 
+@pytest.mark.parametrize("n_targets, n_weights", [(12, 13), (13, 12), (13, 14)])
+def test_there_is_a_target_and_a_weight_for_each_visit(n_targets, n_weights):
+    X, Y, W, b, _ = make_data()
+    arguments = np.arange(13), Y[:n_targets], np.ones(n_weights), LOSSES["huber"], W, b
+    with pytest.raises(ValueError, match="a target and a weight for each visit"):
+        loss_gradient(Rows(X), *arguments)
+
+
 @pytest.mark.parametrize("name", ["data", "indices"])
 def test_rows_that_end_beyond_their_values_are_turned_away(name):
     X = sp.csr_array(np.eye(5))
