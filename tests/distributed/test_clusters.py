@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import threading
 import time
 import tracemalloc
 import warnings
@@ -18,6 +17,7 @@ from partitions import collection
 from samples import classification, linear
 from skgd import GDClassifier, GDRegressor
 from skgd.distributed import engines, parts
+from skgd.distributed.data import PartitionedData
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -157,28 +157,25 @@ def test_nothing_is_left_of_validation_data_or_bad_input(fails):
             assert tasks_of(client) == 0
 
 
-def interrupting(model, client, n_times):
-    """Fit while Ctrl-C is pressed, after the third epoch."""
+@pytest.fixture
+def usual_handler():
+    """That of Ctrl-C, which processes in the background do not have."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+def interrupted(model, n_times):
+    """Fit while Ctrl-C is pressed, in the third pass."""
     X, y = linear(400)
-    third = threading.Event()
-
-    def count(loss, coef, *args):
-        count.calls += 1
-        if count.calls == 3:
-            third.set()
-        return total(loss, coef, *args)
-
-    count.calls = 0
-    from skgd.distributed.data import PartitionedData
-
-    total = PartitionedData.gradient
+    usual, passes = PartitionedData.gradient, []
 
     def gradient(self, *args, **kwargs):
-        count.calls += 1
-        if count.calls == 3:
+        passes.append(1)
+        if len(passes) == 3:
             for _ in range(n_times):
                 signal.raise_signal(signal.SIGINT)
-        return total(self, *args, **kwargs)
+        return usual(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PartitionedData, "gradient", gradient)
@@ -186,21 +183,21 @@ def interrupting(model, client, n_times):
 
 
 @pytest.mark.parametrize("eta0", [0.01, "auto"])
-def test_one_interrupt_keeps_the_model_so_far(eta0):
+def test_one_interrupt_keeps_the_model_so_far(eta0, usual_handler):
     model = GDRegressor("huber", solver="batch", eta0=eta0, max_iter=500, tol=0.0)
     with client_of(2) as client:
         with pytest.warns(ConvergenceWarning, match="interrupted by user"):
-            interrupting(model, client, 1)
+            interrupted(model, 1)
         assert model.stop_reason_ == "interrupted"
         assert 1 <= model.n_iter_ <= 4
         assert tasks_of(client) == 0
 
 
-def test_two_interrupts_are_a_keyboard_interrupt():
+def test_two_interrupts_are_a_keyboard_interrupt(usual_handler):
     model = GDRegressor("huber", solver="batch", max_iter=500, tol=0.0)
     with client_of(2) as client:
         with pytest.raises(KeyboardInterrupt):
-            interrupting(model, client, 2)
+            interrupted(model, 2)
         assert not hasattr(model, "coef_")
         assert tasks_of(client) == 0
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

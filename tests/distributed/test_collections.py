@@ -271,7 +271,7 @@ def test_the_model_holds_numpy_only():
     assert LocalData(X, Y[:, None]).close() is None
 
 
-def test_dask_is_not_imported_for_arrays():
+def test_dask_is_not_imported_for_arrays(tmp_path):
     code = (
         "import sys, numpy as np, skgd\n"
         "m = skgd.GDRegressor().fit(np.eye(20), np.arange(20.0))\n"
@@ -279,6 +279,9 @@ def test_dask_is_not_imported_for_arrays():
         "assert 'dask' not in sys.modules and 'distributed' not in sys.modules"
     )
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120
+        [sys.executable, "-W", "ignore", "-c", code],
+        check=True,
+        timeout=120,
+        cwd=tmp_path,  # not where the uncompiled sources are
     )
     assert run.returncode == 0
