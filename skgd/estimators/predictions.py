@@ -53,7 +53,7 @@ class RegressorPredictions(RegressorMixin):
         >>> model.coef_.round(1), model.intercept_.round(1)
         (array([ 0.3, -0.2]), array([-3.]))
         >>> round(d2_tweedie_score(y, model.predict(X, offset), power=1), 1)
-        0.5
+        0.6
         """
         return r2_score(y, self.predict(X, offset), sample_weight=sample_weight)
 
