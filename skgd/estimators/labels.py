@@ -19,12 +19,12 @@ def checked(y):
     if not are_several(y):
         return column_or_1d(y, warn=True)
     y = y.toarray() if issparse(y) else y
-    if y.dtype.kind not in "biuf" or not np.all((y == 0) | (y == 1)):
+    if y.dtype.kind not in "biufO" or not np.all((y == 0) | (y == 1)):
         raise ValueError(
             "y with several columns must be an indicator of labels, all 0 or 1: "
             "multiclass-multioutput targets are not supported."
         )
-    return y
+    return y.astype(np.float64)
 
 
 def check_shape(y, classes, several):

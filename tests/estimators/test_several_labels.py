@@ -83,7 +83,8 @@ def test_streams(storage):
 
 
 @pytest.mark.parametrize("labels", [
-    sp.csr_matrix(Y), sp.csc_array(Y), Y.tolist(), Y.astype(bool), Y.astype(float)
+    sp.csr_matrix(Y), sp.csc_array(Y), Y.tolist(), Y.astype(bool), Y.astype(float),
+    Y.astype(object),
 ])  # fmt: skip
 def test_ways_to_write_an_indicator(labels):
     expected = GDClassifier(random_state=0).fit(X, Y)
