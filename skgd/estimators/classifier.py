@@ -280,7 +280,7 @@ class GDClassifier(ClassifierPredictions, BaseGD):
     def _learn_targets(self, y):
         self.multilabel_ = labels.are_several(y)
         if self.multilabel_:
-            self.classes_ = np.arange(y.shape[1])
+            self.classes_ = labels.of_indicator(y)
             return
         check_classification_targets(y)
         self.classes_ = np.unique(y)
@@ -387,7 +387,7 @@ class GDClassifier(ClassifierPredictions, BaseGD):
 
         def begin(first):
             several = first and labels.are_several(y)
-            known = np.arange(np.shape(y)[1]) if several else classes
+            known = labels.of_indicator(y) if several else classes
             check_partial_fit_first_call(self, known)
             if several:
                 labels.check_numbers(classes, known)
