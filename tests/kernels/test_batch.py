@@ -104,6 +104,16 @@ def test_loss_gradient(loss, storage, n_outputs, shifted):
         assert_close(a, other)
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+def test_each_block_has_its_offsets(storage):
+    X, Y, W, b, rng = make_data(3000)
+    rows = Rows(stored(X, storage))
+    W, order = np.array(W, order=rows.order), np.arange(len(X))
+    offset, room = rng.normal(size=(len(X), len(b))), np.empty((len(X), len(b)))
+    loss_gradient(rows, order, Y, None, LOSSES["log_loss"], W, b, offset, room)
+    assert_close(room, X @ W.T + b + offset)
+
+
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("storage", STORAGES)
 def test_predictions_at(storage, n_outputs):

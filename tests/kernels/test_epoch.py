@@ -322,6 +322,20 @@ def test_decay_of_one_and_more_sets_weights_to_zero(l2, storage, by_blocks):
     assert_close(W_sum / 7, reference.average(iterates)[0])
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("l2", [10.0, 25.0])
+def test_decay_of_one_and_more_in_plain_descent(l2, storage):
+    X, Y, W, b, _ = make_data()
+    loss = LOSSES["squared_error"]
+    args = (np.arange(len(X)), 1, np.full(len(X), 0.1))
+    iterates, _ = reference.epoch(
+        W, b, X, Y, np.ones(len(X)), *args, loss.value_and_slope, 0.0, l2
+    )
+    W1, b1, *_ = run(stored(X, storage), Y, None, *args, 0.0, l2, loss, W, b)
+    assert_close(W1, iterates[-1][0])
+    assert_close(b1, iterates[-1][1])
+
+
 @pytest.mark.parametrize("p", [9001, 20_000])
 @pytest.mark.parametrize("n_outputs", [1, 2])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -36,6 +36,17 @@ def test_features_whose_squares_vanish(penalty):
     assert objective(model, X, y) <= constant_objective(model, X, y) * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("size", [1e-163, 1e160])
+def test_a_stream_learns_beside_features_of_no_scale(size):
+    # Their squares vanish or overflow, and so does what they would be scaled by.
+    X, y = linear()
+    rows = np.c_[X, size * X[:, 0]]
+    model = GDRegressor(shuffle=False).partial_fit(rows, y)
+    alone = GDRegressor(shuffle=False).partial_fit(X, y)
+    assert model.coef_[-1] == 0.0
+    np.testing.assert_allclose(model.coef_[:-1], alone.coef_, rtol=1e-10)
+
+
 @pytest.mark.parametrize("loss", ["log_loss", "squared_hinge"])
 def test_tol_is_what_is_left_where_curvature_is_never_looked_at(loss):
     """Many features for what their rows store, and many rows."""
