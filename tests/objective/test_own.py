@@ -227,6 +227,15 @@ def test_what_it_raises_comes_out(parameters, after, error):
         assert pickle.dumps(model) == before
 
 
+def test_what_was_raised_is_raised_once():
+    loss = PythonLoss(Raises(0, KeyError("mine")))
+    arguments = Y, np.zeros_like(Y), np.ones(N)
+    with pytest.raises(KeyError, match="mine"):
+        loss.sums(*arguments)
+    loss.loss.after = 1
+    assert loss.sums(*arguments)[0] == pytest.approx(0.5 * np.sum(Y**2))
+
+
 @pytest.mark.parametrize("returned, said", [
     (lambda y, z: (z, z[:-1]), "must return two arrays of the shape of y"),
     (lambda y, z: (0.0, z), "must return two arrays of the shape of y"),
