@@ -190,6 +190,8 @@ def test_paths_that_cannot_be_drawn(plt, data):
     draw = DescentPathDisplay.from_estimator
     with pytest.raises(ValueError, match="one target, or two classes"):
         draw(GDClassifier(), *load_iris(return_X_y=True))
+    with pytest.raises(ValueError, match="one target, or two classes"):
+        draw(GDRegressor(), X, np.c_[y, y])
     with pytest.raises(ValueError, match="minimise the same objective"):
         DescentPathDisplay.from_estimators(
             [GDRegressor(), GDRegressor(alpha=1.0)], X, y
