@@ -74,6 +74,8 @@ cdef class Arguments:
     cdef Buffers buffers
     cdef Rows X
     cdef list arrays
+    cdef tuple visits
+    cdef tuple of_model
 
     cdef visit(self, order, y, weight)
     cdef model(self, coef, intercept, coef_sum, intercept_sum, coef_velocity=*,

@@ -53,7 +53,8 @@ cdef class Arguments:
         return &array[0]
 
     cdef visit(self, order, y, weight):
-        """Point to the rows of a pass, their targets and weights."""
+        """Point to the rows of a pass, their targets and weights; they are held."""
+        self.visits = order, y, weight
         cdef const Py_ssize_t[::1] rows = order
         cdef const double[:, ::1] targets = y
         cdef const double[::1] weights = weight
@@ -69,6 +70,8 @@ cdef class Arguments:
     cdef model(self, coef, intercept, coef_sum, intercept_sum, coef_velocity=None,
                intercept_velocity=None):
         """Point to a model, the sums of its iterates and its last move (or None)."""
+        self.of_model = (coef, intercept, coef_sum, intercept_sum, coef_velocity,
+                         intercept_velocity)
         cdef double[::1] b = intercept
         for array in (coef, coef_sum, coef_velocity):
             if array is not None and not (
