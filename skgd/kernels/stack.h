@@ -108,18 +108,16 @@ SKGD_TILE SKGD_STACK(add_tile)(
 /* Groups of models, then rows or features of a tile: what is left of `n` from i on. */
 #define SKGD_STACK_TILES(tile, n, ...)                                                 \
     for (Py_ssize_t k = 0, Q; k < K; k += 8 * Q) {                                     \
-        Q = SKGD_WIDE && K - k >= 32 ? 4 : K - k >= 16 ? 2 : 1;                        \
+        Q = !SKGD_WIDE || K - k < 16 ? 1 : K - k < 32 ? 2 : 4;                         \
         for (Py_ssize_t i = 0, R; i < (n); i += R) {                                   \
-            Py_ssize_t most = SKGD_WIDE ? (Q == 4 ? 4 : 8) : Q == 2 ? 3 : 4;           \
+            Py_ssize_t most = SKGD_WIDE && Q < 4 ? 8 : 4;                              \
             R = (n) - i >= most ? most : (n) - i >= 4 ? 4 : (n) - i >= 2 ? 2 : 1;      \
-            R = R == 4 && most == 3 ? 3 : R;                                           \
             switch (10 * R + Q) {                                                      \
             case 81: SKGD_STACK(tile)(8, 1, __VA_ARGS__); break;                       \
             case 82: SKGD_STACK(tile)(8, 2, __VA_ARGS__); break;                       \
             case 41: SKGD_STACK(tile)(4, 1, __VA_ARGS__); break;                       \
             case 42: SKGD_STACK(tile)(4, 2, __VA_ARGS__); break;                       \
             case 44: SKGD_STACK(tile)(4, 4, __VA_ARGS__); break;                       \
-            case 32: SKGD_STACK(tile)(3, 2, __VA_ARGS__); break;                       \
             case 21: SKGD_STACK(tile)(2, 1, __VA_ARGS__); break;                       \
             case 22: SKGD_STACK(tile)(2, 2, __VA_ARGS__); break;                       \
             case 24: SKGD_STACK(tile)(2, 4, __VA_ARGS__); break;                       \
