@@ -18,9 +18,10 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 try:
     # What searches run as tasks; without it, they are not trained together.
+    from sklearn.metrics._scorer import _PassthroughScorer as DefaultScorer
     from sklearn.model_selection._validation import _fit_and_score as fit_and_score
 except ImportError:
-    fit_and_score = None
+    fit_and_score = DefaultScorer = None
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -31,6 +32,7 @@ def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Me
 
 
 __all__ = [
+    "DefaultScorer",
     "Interval",
     "LinearClassifierMixin",
     "SparseCoefMixin",

@@ -1,4 +1,4 @@
-"""Textbook gradient descent of many models in one pass over the rows that they share."""
+"""Textbook gradient descent of many models in one pass over the same rows."""
 
 import numpy as np
 
@@ -13,9 +13,9 @@ STEPS_AT_ONCE = 1 << 17  # step sizes in memory, of all models
 class Stack:
     """The members of a search that are in training, and their epochs.
 
-    Each is as its `Textbook` would train it, but for rounding: the same rows in the same
-    batches, its own steps and L2 penalty. Their coefficients are columns of one array;
-    the states of the members are views of them.
+    Each is as its `Textbook` would train it, but for rounding: the same rows in the
+    same batches, its own steps and L2 penalty. Their coefficients are columns of one
+    array, of which the states of the members are views.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Stack:
             self.schedules.setdefault(key, (schedule, []))[1].append(k)
 
     def _columns(self, members):
-        """Copies of their coefficients, (p, K), and intercepts; K as the kernel wants."""
+        """Copies of coefficients, (p, K), and intercepts; K as the kernel wants it."""
         K = -(-len(members) // LANES) * LANES
         coef = np.zeros((self.problem.data.n_features, K))
         intercept = np.zeros(K)
@@ -92,13 +92,15 @@ class Stack:
         """Step sizes from update `first` on, (n_updates or 1, K)."""
         eta = np.zeros(len(self.intercept))
         eta[: len(self.members)] = [m.state.eta for m in self.members]
-        if all(schedule is schedules.constant for schedule, _ in self.schedules.values()):
+        if all(
+            schedule is schedules.constant for schedule, _ in self.schedules.values()
+        ):
             return eta[None]
         steps = np.zeros((n_updates, len(eta)))
         t = np.arange(first, first + n_updates)[:, None]
         for schedule, own in self.schedules.values():
-            steps[:, own] = eta[own] if schedule is schedules.constant else schedule(
-                t, eta[own]
+            steps[:, own] = (
+                eta[own] if schedule is schedules.constant else schedule(t, eta[own])
             )
         return steps
 

@@ -80,7 +80,9 @@ class Textbook:
     def epoch(self, state, visits, objectives=None, watch=None):
         """As in `Method`. The objective is the mean over the epoch."""
         self.begin(state)
-        return self.result(state, *self.run(state, visits, objectives, watch), objectives)
+        return self.result(
+            state, *self.run(state, visits, objectives, watch), objectives
+        )
 
     def begin(self, state):
         """Keep what `result` wants to know of the state before an epoch."""
@@ -88,7 +90,7 @@ class Textbook:
         self.before = None if self.shuffled else state.copy()
 
     def result(self, state, loss, eta, objectives=None):
-        """The result of an epoch with this mean loss, the last step of which was eta."""
+        """The result of an epoch with this mean loss and last step."""
         problem, penalty_before = self.problem, self.penalty
         self.penalty = penalties.value(state.coef, problem.l1, problem.l2)
         # The penalty is taken to move linearly from update to update; that of the

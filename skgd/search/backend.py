@@ -8,7 +8,8 @@ import joblib
 from joblib.parallel import ParallelBackendBase, get_active_backend
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.search.fold import Alone, Call, Fold
+from skgd.search.fold import Call, Fold
+from skgd.search.together import AloneError
 
 LOG = logging.getLogger("skgd.search")
 # So many workers joblib is told of, so that it hands over all tasks at once.
@@ -77,10 +78,10 @@ class StackBackend(ParallelBackendBase):
         for task in tasks:
             try:
                 if len(task.items) != 1:
-                    raise Alone("several calls in a task")
+                    raise AloneError("several calls in a task")
                 call = Call(*task.items[0])
                 folds.setdefault(call.key, []).append((call, task))
-            except Alone as reason:
+            except AloneError as reason:
                 alone.append(task)
                 reasons[str(reason)] += 1
         for key in [key for key, pairs in folds.items() if len(pairs) == 1]:
@@ -154,8 +155,8 @@ def _warn(calls):
             for outcome, rates in outcomes.items()
         )
         warnings.warn(
-            f"Of {len(calls)} fits that were trained together, {said}. Their scores are "
-            "those of the best coefficients seen. Consider other rates or, where fits "
+            f"Of {len(calls)} fits that were trained together, {said}. Their scores "
+            "are of the best coefficients seen. Consider other rates or, where fits "
             "still gained, a larger max_iter.",
             ConvergenceWarning,
             stacklevel=2,

@@ -1,11 +1,11 @@
 """Calls of scikit-learn's `_fit_and_score` on the same fold, whose fits go together.
 
-The fits are made beforehand, in one pass over the rows. Then scikit-learn's own function
-is called for each of them, with an estimator whose `fit` does nothing any more: scores,
-errors, messages and the form of the result are its own.
+The fits are made beforehand, in one pass over the rows. Then scikit-learn's own
+function is called for each of them, with an estimator whose `fit` does nothing any
+more: scores, errors, messages and the form of the result are its own.
 """
 
-from copy import copy
+from contextlib import suppress
 from functools import partial
 from inspect import signature
 from time import perf_counter
@@ -19,8 +19,13 @@ from sklearn.pipeline import Pipeline
 from skgd.estimators.classifier import GDClassifier
 from skgd.estimators.parameters import check_parameters
 from skgd.estimators.regressor import GDRegressor
-from skgd.estimators.sklearn_private import fit_and_score, safe_indexing
+from skgd.estimators.sklearn_private import (
+    DefaultScorer,
+    fit_and_score,
+    safe_indexing,
+)
 from skgd.search import together
+from skgd.search.together import AloneError
 
 # What is known of the function; what a new version adds may mean anything.
 KNOWN = {
@@ -29,15 +34,13 @@ KNOWN = {
     "return_n_test_samples", "return_times", "return_estimator", "split_progress",
     "candidate_progress", "error_score", "caller", "callback_ctx",
 }  # fmt: skip
-IS_KNOWN = fit_and_score is not None and set(signature(fit_and_score).parameters) <= KNOWN
-
-
-class Alone(Exception):
-    """Why a call runs alone."""
+IS_KNOWN = (
+    fit_and_score is not None and set(signature(fit_and_score).parameters) <= KNOWN
+)
 
 
 class Call:
-    """A call of `_fit_and_score`; raises `Alone` if it cannot go with others.
+    """A call of `_fit_and_score`; raises `AloneError` if it cannot go with others.
 
     Attributes
     ----------
@@ -51,32 +54,32 @@ class Call:
 
     def __init__(self, function, args, kwargs):
         if getattr(function, "function", None) is not fit_and_score:
-            raise Alone("not a search")
+            raise AloneError("not a search")
         if not IS_KNOWN or len(args) != 3 or get_config()["array_api_dispatch"]:
-            raise Alone("an unknown version of scikit-learn, or its array API")
+            raise AloneError("an unknown version of scikit-learn, or its array API")
         self.function, self.kwargs, self.outcome = function, kwargs, None
         self.estimator, self.X, self.y = args
         context = kwargs.get("callback_ctx")
         if context is not None and getattr(context, "_callbacks", True):
-            raise Alone("callbacks")
+            raise AloneError("callbacks")
         try:
             parameters = clone(kwargs["parameters"] or {}, safe=False)
             self.estimator.set_params(**parameters)
             self._set_final()
             self.final._validate_params()
             check_parameters(self.final)
-        except Alone:
+        except AloneError:
             raise
         except Exception as error:
-            raise Alone("parameters that raise") from error
+            raise AloneError("parameters that raise") from error
         if reason := together.why_alone(self.final):
-            raise Alone(reason)
+            raise AloneError(reason)
         weights = kwargs["fit_params"] or {}
         if not set(weights) <= {self.prefix + "sample_weight"}:
-            raise Alone("parameters of fit")
+            raise AloneError("parameters of fit")
         self.weight = next(iter(weights.values()), None)
         if np.ndim(self.weight) == 0 and self.weight is not None:
-            raise Alone("parameters of fit")
+            raise AloneError("parameters of fit")
         self.key = (
             together.shared(self.final),
             self._hash_of_transformers(),
@@ -89,11 +92,13 @@ class Call:
             *self.transformers, (name, self.final) = self.estimator.steps
             self.prefix = f"{name}__"
             if self.estimator.verbose or self.estimator.transform_input:
-                raise Alone("verbose or transform_input of a pipeline")
+                raise AloneError("verbose or transform_input of a pipeline")
         elif not (isinstance(self.X, np.ndarray) or hasattr(self.X, "iloc")):
-            raise Alone("sparse data" if hasattr(self.X, "tocsr") else "other data")
+            raise AloneError(
+                "sparse data" if hasattr(self.X, "tocsr") else "other data"
+            )
         if type(self.final) not in (GDClassifier, GDRegressor):
-            raise Alone(type(self.final).__name__)
+            raise AloneError(type(self.final).__name__)
 
     def _hash_of_transformers(self):
         if not self.transformers:
@@ -101,12 +106,13 @@ class Call:
         try:
             return joblib.hash([self.transformers, str(self.estimator.memory)])
         except Exception as error:  # anything that cannot be pickled
-            raise Alone("transformers that cannot be hashed") from error
+            raise AloneError("transformers that cannot be hashed") from error
 
     def score(self, parts, known, fit_time):
         """scikit-learn's result of a call whose fit is made.
 
-        `known` are linear predictions by the `id` of what they are of.
+        `known` are linear predictions and perhaps default scores by the `id` of what
+        they are of.
         """
         fit = vars(self.final).copy()
         steps = self.transformers
@@ -122,13 +128,15 @@ class Call:
                 self.estimator.steps[:-1] = steps
             vars(self.final).update(fit)
             self.final._linear_predictions = partial(_linear_predictions, self, known)
+            if type(self.kwargs["scorer"]) is DefaultScorer:
+                self.estimator.score = partial(_score, self, known)
             return self.estimator
 
         self.estimator.fit = fitted
         try:
             result = self.function(self.estimator, parts, self.y, **self.kwargs)
         finally:
-            for name in ("fit", "_linear_predictions"):
+            for name in ("fit", "score", "_linear_predictions"):
                 vars(self.estimator).pop(name, None)
                 vars(self.final).pop(name, None)
             if steps:
@@ -139,12 +147,20 @@ class Call:
 
 
 def _linear_predictions(call, known, X):
-    """Those of `estimator._linear_predictions`, looked up where they are known."""
+    """Those of the estimator of a call, looked up where they are known."""
     final = call.final
-    z = known.get(id(X))
-    if z is None:
+    if id(X) not in known:
         return type(final)._linear_predictions(final, X)
+    z, _ = known[id(X)]
     return z if final.coef_.ndim == 1 else z[:, None], final.coef_.ndim == 1
+
+
+def _score(call, known, X, y, **params):
+    """The default score of the estimator of a call, looked up where it is known."""
+    _, score = known.get(id(X), (None, None))
+    if score is None or params:
+        return type(call.estimator).score(call.estimator, X, y, **params)
+    return score
 
 
 class Parts:
@@ -202,7 +218,7 @@ class Fold:
         start = perf_counter()
         finals = [call.final for call in calls]
         outcomes = together.train(finals, self.problem, self.seed)
-        known = self._predictions(finals)
+        known = self._known(finals)
         fit_time = (perf_counter() - start) / len(calls)
         for k, (call, outcome) in enumerate(zip(calls, outcomes, strict=True)):
             call.outcome = outcome
@@ -211,23 +227,26 @@ class Fold:
             if raw:
                 of_test, of_train = self.raw_test, self.raw_train
             parts = Parts(len(self.y), self.test, of_test, of_train, raw)
-            own = {part: z[k] for part, z in known.items()}
+            own = {part: (z[k], scores[k]) for part, (z, scores) in known.items()}
             yield call.score(parts, own, fit_time)
 
-    def _predictions(self, finals):
-        """Linear predictions of all models, (K, n), by the `id` of the part."""
+    def _known(self, finals):
+        """Linear predictions and default scores of all models, by `id` of the part."""
         known = {}
         if finals[0].coef_.dtype != np.float64:
-            return known  # a single precision shows the order of sums
-        model = copy(finals[0])
-        model.coef_ = np.concatenate([np.atleast_2d(f.coef_) for f in finals])
-        model.intercept_ = np.concatenate([f.intercept_ for f in finals])
-        for X in (self.X_test, self.X_train):
-            if X is not None:
-                try:
-                    known[id(X)] = model._linear_predictions(X)[0].T.copy()
-                except ValueError:
-                    pass  # each call will raise it
+            return known  # the order of sums would show
+        for X, rows in ((self.X_test, self.test), (self.X_train, self.train)):
+            if X is None:
+                continue
+            try:
+                z = together.predictions(finals, X)
+            except ValueError:
+                continue  # each call will raise it
+            known[id(X)] = z, [None] * len(finals)
+            if type(self.calls[0].kwargs["scorer"]) is DefaultScorer and len(z[0]) > 1:
+                y = np.asarray(safe_indexing(self.y, rows))
+                with suppress(ValueError):
+                    known[id(X)] = z, together.default_scores(finals[0], y, z).tolist()
         return known
 
 

@@ -1,8 +1,10 @@
-"""Estimators that are fitted together: they differ in steps, penalty and stopping only."""
+"""Estimators fitted together, which differ in steps, penalty and stopping only."""
 
 from copy import copy
 
 import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
 
 from skgd.estimators import advice, fitted
 from skgd.estimators.inputs import check_data, make_problem, seed
@@ -22,8 +24,8 @@ MOST_BYTES = 1 << 28  # of a stack
 COPIES = 6  # of W: those in training, the best, the first, the gradient and spare ones
 
 
-class Unstackable(Exception):
-    """Why fits cannot be trained together, which the data tell."""
+class AloneError(Exception):
+    """Why a fit cannot be trained together with others."""
 
 
 def why_alone(estimator):
@@ -55,7 +57,7 @@ def shared(estimator):
 
 
 def prepare(estimators, X, y, sample_weight, rows):
-    """The problem of rows of X, for `train`; raises if `fit` would, or Unstackable.
+    """The problem of rows of X, for `train`; raises if `fit` would, or AloneError.
 
     The estimators learn what `fit` learns of the data.
     """
@@ -63,15 +65,15 @@ def prepare(estimators, X, y, sample_weight, rows):
     parameters = set(vars(first))
     X, y, sample_weight = check_data(first, X, y, sample_weight)
     if not isinstance(X, np.ndarray):
-        raise Unstackable("sparse data")
+        raise AloneError("sparse data")
     if sample_weight is not None:
         rows = rows[sample_weight[rows] > 0]
     if len(rows) < 2:
-        raise Unstackable("fewer than two rows")
+        raise AloneError("fewer than two rows")
     first._learn_targets(y[rows])
     problem = make_problem(first, X, y, sample_weight, rows, normalize=True)
     if problem.n_outputs != 1 or problem.data.y.shape[1] != 1:
-        raise Unstackable("several classes or targets")
+        raise AloneError("several classes or targets")
     # The rows of a fold are a copy in `fit`, not the map that they come from.
     problem.data.blocks = None
     learnt = {k: v for k, v in vars(first).items() if k not in parameters}
@@ -123,3 +125,22 @@ def train(estimators, problem, random_state):
 def seed_of(estimator):
     """The seed of a stack: one draw for all if there is no random_state."""
     return seed(estimator.random_state)
+
+
+def predictions(estimators, X):
+    """Linear predictions of estimators of one output, (K, n), by one product."""
+    model = copy(estimators[0])
+    model.coef_ = np.concatenate([np.atleast_2d(e.coef_) for e in estimators])
+    model.intercept_ = np.concatenate([e.intercept_ for e in estimators])
+    return model._linear_predictions(X)[0].T.copy()
+
+
+def default_scores(estimator, y, z):
+    """What `score` is for each of the linear predictions z, (K, n)."""
+    if isinstance(estimator, RegressorMixin):
+        predicted = estimator._predictions(z.T)
+        y = np.broadcast_to(y.reshape(-1, 1), predicted.shape)
+        return r2_score(y, predicted, multioutput="raw_values")
+    classes, second = estimator.classes_, z > 0
+    accuracy_score(y, classes[second[0].astype(int)])  # raises where y is no labels
+    return (np.isin(y, classes) & (second == (y == classes[1]))).mean(axis=1)

@@ -56,7 +56,7 @@ class Problem:
         return float(self.totals_at(np.zeros(self.n_outputs)).sum())
 
     def with_penalty(self, l1, l2):
-        """The same with another penalty: what is known of W = 0 does not depend on it."""
+        """The same with another penalty: what is known of W = 0 stays."""
         other = replace(self, l1=l1, l2=l2)
         vars(other).update(vars(self) | vars(other))
         return other
