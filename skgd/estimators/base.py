@@ -3,6 +3,7 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -53,6 +54,12 @@ class BaseGD(
 
     _parameter_constraints: dict = CONSTRAINTS
     _losses: dict  # the table of the subclass
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        # scikit-learn looks at the signature anew, several times per fit of a search.
+        return super()._get_param_names()
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coef_")
