@@ -10,7 +10,7 @@ from libc.math cimport fmax
 from libc.string cimport memset
 
 from skgd.kernels.passes cimport Arguments, Buffers, Pass
-from skgd.kernels.rows cimport Rows, Values
+from skgd.kernels.rows cimport Rows
 from skgd.objective.loss cimport Loss
 
 import numpy as np
@@ -18,35 +18,30 @@ import numpy as np
 cdef extern from "stack.h":
     void sums "skgd_stack_sums"(
         const double* z, double* sums, Py_ssize_t n_rows, Py_ssize_t K) noexcept nogil
-    void multiply_float "skgd_stack_multiply_float"(
-        const float** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Py_ssize_t p,
-        const double* w, Py_ssize_t K, const double* b, double* z) noexcept nogil
-    void multiply_double "skgd_stack_multiply_double"(
-        const double** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Py_ssize_t p,
-        const double* w, Py_ssize_t K, const double* b, double* z) noexcept nogil
-    void accumulate_float "skgd_stack_accumulate_float"(
-        const float** x, Py_ssize_t n_rows, Py_ssize_t p, const double* f,
-        Py_ssize_t K, bint first, double* g, const double* decay,
-        const double* factor, double* w) noexcept nogil
-    void accumulate_double "skgd_stack_accumulate_double"(
-        const double** x, Py_ssize_t n_rows, Py_ssize_t p, const double* f,
+    void multiply "skgd_stack_multiply"(
+        bint single, const void** x, Py_ssize_t n_rows, Py_ssize_t n_ahead,
+        Py_ssize_t p, const double* w, Py_ssize_t K, const double* b,
+        double* z) noexcept nogil
+    void accumulate "skgd_stack_accumulate"(
+        bint single, const void** x, Py_ssize_t n_rows, Py_ssize_t p, const double* f,
         Py_ssize_t K, bint first, double* g, const double* decay,
         const double* factor, double* w) noexcept nogil
 
 
 cdef void stack_epoch(
-    const Values* values, Py_ssize_t stride, Loss loss, Pass* p, Buffers* buffers,
-    const double* steps, const double* l2, double* gradient, double* decay,
+    Rows X, Loss loss, Pass* p, Buffers* buffers, const double* l2, double* decay,
     double* factor, double* slope_sums, double* totals,
 ) noexcept nogil:
     """The updates of an epoch; without steps, the losses alone."""
-    cdef Py_ssize_t update, start, stop, t, m, r, k, n_ahead
-    cdef Py_ssize_t K = p.n_outputs, n = p.n_features, n_order = p.n_order
+    cdef Py_ssize_t update, start, stop, t, m, r, k, row_bytes
+    cdef Py_ssize_t K = p.n_outputs, n = p.n_features
     cdef const void** rows = buffers.rows
-    cdef bint last
+    cdef const char* values = <const char*> X.values
+    cdef const double* steps = p.steps
+    row_bytes = X.stride * <Py_ssize_t> (sizeof(float) if X.single else sizeof(double))
     for update in range(p.n_updates):
         start = t = update * p.batch_size
-        stop = min(start + p.batch_size, n_order)
+        stop = min(start + p.batch_size, p.n_order)
         if steps != NULL:
             for k in range(K):
                 decay[k] = fmax(0.0, 1.0 - steps[k] * l2[k])
@@ -55,29 +50,16 @@ cdef void stack_epoch(
             memset(slope_sums, 0, K * sizeof(double))
         while t < stop:
             m = min(buffers.block_size, stop - t)
-            last = t + m == stop
-            n_ahead = min(2 * m, n_order - t)
-            for r in range(n_ahead):
-                rows[r] = values + p.order[t + r] * stride
-            if Values is float:
-                multiply_float(<const float**> rows, m, n_ahead, n, p.coef, K,
-                               p.intercept, p.z)
-            else:
-                multiply_double(<const double**> rows, m, n_ahead, n, p.coef, K,
-                                p.intercept, p.z)
+            for r in range(min(2 * m, p.n_order - t)):
+                rows[r] = values + p.order[t + r] * row_bytes
+            multiply(X.single, rows, m, min(2 * m, p.n_order - t), n, p.coef, K,
+                     p.intercept, p.z)
             loss.models(p.y + t, p.weight + t if p.weight != NULL else NULL,
                         p.z, totals, m, K)
             if steps != NULL:
-                if Values is float:
-                    accumulate_float(
-                        <const float**> rows, m, n, p.z, K, t == start, gradient,
-                        decay if last else NULL, factor, p.coef)
-                else:
-                    accumulate_double(
-                        <const double**> rows, m, n, p.z, K, t == start, gradient,
-                        decay if last else NULL, factor, p.coef)
-                if p.fit_intercept:
-                    sums(p.z, slope_sums, m, K)
+                accumulate(X.single, rows, m, n, p.z, K, t == start, buffers.gradient,
+                           decay if t + m == stop else NULL, factor, p.coef)
+                sums(p.z, slope_sums, m, K)
             t += m
         if steps != NULL and p.fit_intercept:
             for k in range(K):
@@ -112,15 +94,13 @@ def run_stack(Rows X, visits, Loss loss, Py_ssize_t batch_size, double[:, ::1] c
         Sums over rows of weight times loss, each before the update it is part of.
     """
     cdef Py_ssize_t K = intercept.shape[0]
-    cdef Arguments a = Arguments(X, batch_size, K, fit_intercept, True)
-    cdef double[::1] totals = np.zeros(K), small = np.zeros(3 * K)
-    cdef double[::1] gradient
-    cdef const double* step = NULL
+    cdef Arguments a = Arguments(X, batch_size, K, fit_intercept, True,
+                                 0 if steps is None else X.n_features * K)
+    cdef double[::1] totals = np.zeros(max(K, 1))
+    cdef double* small = a.numbers(3 * K)
     cdef const double* l2s = NULL
-    cdef double* g = NULL
-    rows, y, weight = visits
-    a.visit(rows, y, weight)
-    if X.sparse or K == 0 or K % 8 or a.p.y_columns != 1 or not (
+    a.visit(visits[0], visits[1], visits[2])
+    if X.sparse or K == 0 or K % 8 or a.p.y_columns != 1 or X.n_features == 0 or not (
         coef.shape[0] == X.n_features and coef.shape[1] == K
     ):
         raise ValueError("A stack is of K models, 8 or a multiple, on dense rows.")
@@ -130,16 +110,9 @@ def run_stack(Rows X, visits, Loss loss, Py_ssize_t batch_size, double[:, ::1] c
         ):
             raise ValueError("There must be steps and an L2 for each model.")
         a.p.steps_stride = 0 if steps.shape[0] == 1 else K
-        step, l2s = &steps[0, 0], &l2[0]
-        gradient = np.empty(max(X.n_features, 1) * K)
-        g = &gradient[0]
-    a.p.coef = &coef[0, 0] if X.n_features else NULL
-    a.p.intercept = &intercept[0]
+        a.p.steps, l2s = &steps[0, 0], &l2[0]
+    a.p.coef, a.p.intercept = &coef[0, 0], &intercept[0]
     with nogil:
-        if X.single:
-            stack_epoch(<const float*> X.values, X.stride, loss, &a.p, &a.buffers, step,
-                        l2s, g, &small[0], &small[K], &small[2 * K], &totals[0])
-        else:
-            stack_epoch(<const double*> X.values, X.stride, loss, &a.p, &a.buffers, step,
-                        l2s, g, &small[0], &small[K], &small[2 * K], &totals[0])
+        stack_epoch(X, loss, &a.p, &a.buffers, l2s, small, small + K, small + 2 * K,
+                    &totals[0])
     return np.asarray(totals)

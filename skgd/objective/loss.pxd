@@ -16,13 +16,8 @@ cdef class Loss:
         double* totals,
     ) noexcept nogil
     cdef void models(
-        self,
-        const double* y,
-        const double* weight,
-        double* z,
-        double* totals,
-        Py_ssize_t n_rows,
-        Py_ssize_t n_models,
+        self, const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models,
     ) noexcept nogil
 
 

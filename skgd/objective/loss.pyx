@@ -91,13 +91,8 @@ cdef class Loss:
         return total
 
     cdef void models(
-        self,
-        const double* y,
-        const double* weight,
-        double* z,
-        double* totals,
-        Py_ssize_t n_rows,
-        Py_ssize_t n_models,
+        self, const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models,
     ) noexcept nogil:
         """Replace predictions of many models by weighted slopes; add up their losses.
 

@@ -8,7 +8,7 @@ import joblib
 from joblib.parallel import ParallelBackendBase, get_active_backend
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.search.fold import Call, Fold
+from skgd.search.fold import NOT_A_SEARCH, Call, Fold
 from skgd.search.together import AloneError
 
 LOG = logging.getLogger("skgd.search")
@@ -74,73 +74,56 @@ class StackBackend(ParallelBackendBase):
     def run(self):
         """Run what was submitted."""
         tasks, self.pending = self.pending, []
-        folds, alone, reasons = {}, [], Counter()
+        folds, alone, together = {}, [], []
         for task in tasks:
             try:
-                if len(task.items) != 1:
+                if len(task.items) > 1:
                     raise AloneError("several calls in a task")
                 call = Call(*task.items[0])
-                folds.setdefault(call.key, []).append((call, task))
+                folds.setdefault(call.key, []).append((task, call))
             except AloneError as reason:
-                alone.append(task)
-                reasons[str(reason)] += 1
-        for key in [key for key, pairs in folds.items() if len(pairs) == 1]:
-            ((_, task),) = folds.pop(key)
-            alone.append(task)
-            reasons["no other fit on its rows"] += 1
-        calls = self._run_folds(list(folds.values()), alone, reasons)
+                alone.append((task, str(reason)))
+        with joblib.parallel_config("threading"):
+            outputs = joblib.Parallel(self.options["n_jobs"], batch_size=1)(
+                joblib.delayed(_run_fold)([call for _, call in fold])
+                for fold in folds.values()
+            )
+        for fold, (results, reason) in zip(folds.values(), outputs, strict=True):
+            if results is None:
+                alone += [(task, reason) for task, _ in fold]
+                continue
+            together += [call for _, call in fold]
+            for (task, _), result in zip(fold, results, strict=True):
+                task.results = [result]
         with joblib.parallel_config(self.outer):
             results = iter(
-                joblib.Parallel(**self.options)(i for task in alone for i in task.items)
+                joblib.Parallel(**self.options)(i for t, _ in alone for i in t.items)
             )
-        for task in alone:
+        for task, _ in alone:
             task.results = [next(results) for _ in task.items]
-        if calls or set(reasons) - {"not a search"}:
+        reasons = Counter(reason for _, reason in alone)
+        if together or set(reasons) - {NOT_A_SEARCH}:
+            said = (f"{count} ({reason})" for reason, count in reasons.most_common())
             LOG.info(
-                "%d of %d fits were trained together%s",
-                len(calls), len(tasks), _listed(reasons),
+                "%d of %d fits were trained together%s", len(together), len(tasks),
+                ", the others alone: " * bool(reasons) + ", ".join(said),
             )  # fmt: skip
-        _warn(calls)
+        _warn(together)
         for task in tasks:
             if task.callback is not None:
                 task.callback(task)
 
-    def _run_folds(self, folds, alone, reasons):
-        """Train and score folds, or put their tasks to those that run alone."""
-        with joblib.parallel_config("threading"):
-            outputs = joblib.Parallel(self.options["n_jobs"], batch_size=1)(
-                joblib.delayed(_run_fold)([call for call, _ in pairs])
-                for pairs in folds
-            )
-        together = []
-        for pairs, (results, reason) in zip(folds, outputs, strict=True):
-            if reason is None:
-                together += [call for call, _ in pairs]
-                for (_, task), result in zip(pairs, results, strict=True):
-                    task.results = [result]
-            else:
-                alone += [task for _, task in pairs]
-                reasons[reason] += len(pairs)
-        return together
-
 
 def _run_fold(calls):
     """The results of these calls; or None, and why they have to run alone."""
-    fold = Fold(calls)
+    if len(calls) == 1:
+        return None, "no other fit on its rows"
     try:
-        fold.prepare()
-    except Exception as error:
-        # Of scikit-learn's checks and the user's transformers: each fit is to raise it.
-        return None, f"{type(error).__name__}: {error}"
-    return list(fold.run()), None
-
-
-def _listed(reasons):
-    if not reasons:
-        return ""
-    return ", the others alone: " + ", ".join(
-        f"{count} ({reason})" for reason, count in reasons.most_common()
-    )
+        fold = Fold(calls)
+    except (AloneError, TypeError, ValueError) as error:
+        # Of scikit-learn's checks of data: each fit is to raise it.
+        return None, str(error)
+    return list(fold.results()), None
 
 
 def _warn(calls):

@@ -6,7 +6,6 @@ more: scores, errors, messages and the form of the result are its own.
 """
 
 from contextlib import suppress
-from functools import partial
 from inspect import signature
 from time import perf_counter
 
@@ -37,6 +36,7 @@ KNOWN = {
 IS_KNOWN = (
     fit_and_score is not None and set(signature(fit_and_score).parameters) <= KNOWN
 )
+NOT_A_SEARCH = "not a search"
 
 
 class Call:
@@ -54,7 +54,7 @@ class Call:
 
     def __init__(self, function, args, kwargs):
         if getattr(function, "function", None) is not fit_and_score:
-            raise AloneError("not a search")
+            raise AloneError(NOT_A_SEARCH)
         if not IS_KNOWN or len(args) != 3 or get_config()["array_api_dispatch"]:
             raise AloneError("an unknown version of scikit-learn, or its array API")
         self.function, self.kwargs, self.outcome = function, kwargs, None
@@ -74,11 +74,9 @@ class Call:
             raise AloneError("parameters that raise") from error
         if reason := together.why_alone(self.final):
             raise AloneError(reason)
-        weights = kwargs["fit_params"] or {}
-        if not set(weights) <= {self.prefix + "sample_weight"}:
-            raise AloneError("parameters of fit")
-        self.weight = next(iter(weights.values()), None)
-        if np.ndim(self.weight) == 0 and self.weight is not None:
+        weights = dict(kwargs["fit_params"] or {})
+        self.weight = weights.pop(self.prefix + "sample_weight", None)
+        if weights or (self.weight is not None and np.ndim(self.weight) == 0):
             raise AloneError("parameters of fit")
         self.key = (
             together.shared(self.final),
@@ -94,9 +92,7 @@ class Call:
             if self.estimator.verbose or self.estimator.transform_input:
                 raise AloneError("verbose or transform_input of a pipeline")
         elif not (isinstance(self.X, np.ndarray) or hasattr(self.X, "iloc")):
-            raise AloneError(
-                "sparse data" if hasattr(self.X, "tocsr") else "other data"
-            )
+            raise AloneError("sparse data, or of another type")
         if type(self.final) not in (GDClassifier, GDRegressor):
             raise AloneError(type(self.final).__name__)
 
@@ -108,67 +104,46 @@ class Call:
         except Exception as error:  # anything that cannot be pickled
             raise AloneError("transformers that cannot be hashed") from error
 
-    def score(self, parts, known, fit_time):
+    def result(self, parts, scores, fit_time):
         """scikit-learn's result of a call whose fit is made.
 
-        `known` are linear predictions and perhaps default scores by the `id` of what
-        they are of.
+        `scores` are default ones, by the `id` of the part that they are of.
         """
-        fit = vars(self.final).copy()
-        steps = self.transformers
-        if not parts.raw:
-            # The parts are transformed already.
-            steps = [(name, "passthrough") for name, _ in steps]
+        attributes, estimator = vars(self.final).copy(), self.estimator
 
-        def fitted(X, y=None, **params):
+        def fit(X, y=None, **params):
             """In place of `estimator.fit`, whose parameters were set once more."""
-            del self.estimator.fit
-            if steps:
-                self.final = self.estimator.steps[-1][1]
-                self.estimator.steps[:-1] = steps
-            vars(self.final).update(fit)
-            self.final._linear_predictions = partial(_linear_predictions, self, known)
-            if type(self.kwargs["scorer"]) is DefaultScorer:
-                self.estimator.score = partial(_score, self, known)
-            return self.estimator
+            if self.transformers:
+                self.final = estimator.steps[-1][1]
+                estimator.steps[:-1] = self.transformers
+            vars(self.final).update(attributes)
+            del estimator.fit
+            if scores:
+                estimator.score = score
+            return estimator
 
-        self.estimator.fit = fitted
+        def score(X, y=None, **params):
+            if params or id(X) not in scores:
+                return type(estimator).score(estimator, X, y, **params)
+            return scores[id(X)]
+
+        estimator.fit = fit
         try:
-            result = self.function(self.estimator, parts, self.y, **self.kwargs)
+            result = self.function(estimator, parts, self.y, **self.kwargs)
         finally:
-            for name in ("fit", "score", "_linear_predictions"):
-                vars(self.estimator).pop(name, None)
-                vars(self.final).pop(name, None)
-            if steps:
-                self.estimator.steps[:-1] = self.transformers
+            vars(estimator).pop("fit", None)
+            vars(estimator).pop("score", None)
         if "fit_time" in result:
             result["fit_time"] = fit_time
         return result
 
 
-def _linear_predictions(call, known, X):
-    """Those of the estimator of a call, looked up where they are known."""
-    final = call.final
-    if id(X) not in known:
-        return type(final)._linear_predictions(final, X)
-    z, _ = known[id(X)]
-    return z if final.coef_.ndim == 1 else z[:, None], final.coef_.ndim == 1
-
-
-def _score(call, known, X, y, **params):
-    """The default score of the estimator of a call, looked up where it is known."""
-    _, score = known.get(id(X), (None, None))
-    if score is None or params:
-        return type(call.estimator).score(call.estimator, X, y, **params)
-    return score
-
-
 class Parts:
     """In place of X: the parts of a fold, which are made once for all of its calls."""
 
-    def __init__(self, n_rows, test, X_test, X_train, raw):
+    def __init__(self, n_rows, test, X_test, X_train):
         self.shape = (n_rows, 1)
-        self.test, self.X_test, self.X_train, self.raw = test, X_test, X_train, raw
+        self.test, self.X_test, self.X_train = test, X_test, X_train
 
     def __getitem__(self, index):
         rows = index[0] if isinstance(index, tuple) else index
@@ -176,81 +151,63 @@ class Parts:
 
 
 class Fold:
-    """Calls of equal `key`: their data, and their results."""
+    """Calls of equal `key`: their data, and their results.
+
+    Raises AloneError, or what scikit-learn's checks of data raise.
+    """
 
     def __init__(self, calls):
         self.calls, first = calls, calls[0]
-        self.X, self.y = first.X, first.y
-        self.train, self.test = first.kwargs["train"], first.kwargs["test"]
-        self.scores_train = any(c.kwargs.get("return_train_score") for c in calls)
-
-    def prepare(self):
-        """Transform the rows, check them and make the problem of training.
-
-        Raises whatever the data or the user's transformers give reason for.
-        """
-        first, finals = self.calls[0], [call.final for call in self.calls]
+        X, self.y, self.test = first.X, first.y, first.kwargs["test"]
+        train = np.arange(len(self.y))[np.asarray(first.kwargs["train"])]
         self.seed = together.seed_of(first.final)
-        train = np.arange(len(self.y))[np.asarray(self.train)]
-        self.X_test = safe_indexing(self.X, self.test)
-        self.X_train = safe_indexing(self.X, train) if self.scores_train else None
-        self.raw_test, self.raw_train = self.X_test, self.X_train
-        X, y, weight = self.X, self.y, first.weight
+        with_train = first.kwargs["return_train_score"]
+        X_test = safe_indexing(X, self.test)
+        X_train = safe_indexing(X, train) if with_train or first.transformers else None
+        self.parts = Parts(len(self.y), self.test, X_test, X_train)
+        # Rows that default scores are of: the part, what our estimator gets, and y.
+        self.scored = [[X_test, X_test, self.test], [X_train, X_train, train]]
+        y, weight, rows = self.y, first.weight, train
         if first.transformers:
             y = safe_indexing(y, train)
             weight = None if weight is None else safe_indexing(weight, train)
             before = Pipeline(first.transformers, memory=first.estimator.memory)
-            X = before.fit_transform(safe_indexing(X, train), y)
-            self.X_test = before.transform(self.X_test)
-            self.X_train = X if self.scores_train else None
-            for call in self.calls:
+            try:
+                X, rows = before.fit_transform(X_train, y), np.arange(len(y))
+                self.scored[0][1], self.scored[1][1] = before.transform(X_test), X
+            except Exception as error:  # of the user's transformers; each is to raise
+                raise AloneError("transformers that raise") from error
+            for call in calls:
                 call.transformers = before.steps
-            train = np.arange(len(y))
-        self.problem = together.prepare(finals, X, y, weight, train)
+        if not with_train:
+            del self.scored[1]
+        finals = [call.final for call in calls]
+        self.problem = together.prepare(finals, X, y, weight, rows)
 
-    def run(self):
-        """The results, in stacks that the memory has room for."""
+    def results(self):
+        """Those of the calls, from stacks that the memory has room for."""
         size = together.models_at_once(self.problem.data.n_features, len(self.test))
         for i in range(0, len(self.calls), size):
-            yield from self._run(self.calls[i : i + size])
+            calls, start = self.calls[i : i + size], perf_counter()
+            finals = [call.final for call in calls]
+            outcomes = together.train(finals, self.problem, self.seed)
+            fit_time = (perf_counter() - start) / len(calls)
+            scores = self._default_scores(finals)
+            for k, (call, call.outcome) in enumerate(zip(calls, outcomes, strict=True)):
+                own = {part: values[k] for part, values in scores.items()}
+                yield call.result(self.parts, own, fit_time)
 
-    def _run(self, calls):
-        start = perf_counter()
-        finals = [call.final for call in calls]
-        outcomes = together.train(finals, self.problem, self.seed)
-        known = self._known(finals)
-        fit_time = (perf_counter() - start) / len(calls)
-        for k, (call, outcome) in enumerate(zip(calls, outcomes, strict=True)):
-            call.outcome = outcome
-            raw = not _is_of_scikit_learn(call.kwargs["scorer"])
-            of_test, of_train = self.X_test, self.X_train
-            if raw:
-                of_test, of_train = self.raw_test, self.raw_train
-            parts = Parts(len(self.y), self.test, of_test, of_train, raw)
-            own = {part: (z[k], scores[k]) for part, (z, scores) in known.items()}
-            yield call.score(parts, own, fit_time)
-
-    def _known(self, finals):
-        """Linear predictions and default scores of all models, by `id` of the part."""
-        known = {}
-        if finals[0].coef_.dtype != np.float64:
-            return known  # the order of sums would show
-        for X, rows in ((self.X_test, self.test), (self.X_train, self.train)):
-            if X is None:
-                continue
-            try:
-                z = together.predictions(finals, X)
-            except ValueError:
-                continue  # each call will raise it
-            known[id(X)] = z, [None] * len(finals)
-            if type(self.calls[0].kwargs["scorer"]) is DefaultScorer and len(z[0]) > 1:
+    def _default_scores(self, finals):
+        """Default scores of all models, by `id` of the part; perhaps none."""
+        scores = {}
+        # Of single precision, the order of sums would show.
+        if finals[0].coef_.dtype == np.float64 and all(
+            type(call.kwargs["scorer"]) is DefaultScorer for call in self.calls
+        ):
+            for part, X, rows in self.scored:
                 y = np.asarray(safe_indexing(self.y, rows))
+                # Else each call will raise, or warn.
                 with suppress(ValueError):
-                    known[id(X)] = z, together.default_scores(finals[0], y, z).tolist()
-        return known
-
-
-def _is_of_scikit_learn(scorer):
-    """Whether a scorer knows its estimator by predictions alone."""
-    scorers = getattr(scorer, "_scorers", {"score": scorer}).values()
-    return all(type(s).__module__ == "sklearn.metrics._scorer" for s in scorers)
+                    if len(y) > 1:
+                        scores[id(part)] = together.default_scores(finals, X, y)
+        return scores

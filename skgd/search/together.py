@@ -127,20 +127,17 @@ def seed_of(estimator):
     return seed(estimator.random_state)
 
 
-def predictions(estimators, X):
-    """Linear predictions of estimators of one output, (K, n), by one product."""
+def default_scores(estimators, X, y):
+    """What `score` is for each of estimators of one output, by one product."""
     model = copy(estimators[0])
     model.coef_ = np.concatenate([np.atleast_2d(e.coef_) for e in estimators])
     model.intercept_ = np.concatenate([e.intercept_ for e in estimators])
-    return model._linear_predictions(X)[0].T.copy()
-
-
-def default_scores(estimator, y, z):
-    """What `score` is for each of the linear predictions z, (K, n)."""
-    if isinstance(estimator, RegressorMixin):
-        predicted = estimator._predictions(z.T)
+    z = model._linear_predictions(X)[0]
+    if isinstance(model, RegressorMixin):
+        predicted = model._predictions(z)
         y = np.broadcast_to(y.reshape(-1, 1), predicted.shape)
-        return r2_score(y, predicted, multioutput="raw_values")
-    classes, second = estimator.classes_, z > 0
-    accuracy_score(y, classes[second[0].astype(int)])  # raises where y is no labels
-    return (np.isin(y, classes) & (second == (y == classes[1]))).mean(axis=1)
+        return r2_score(y, predicted, multioutput="raw_values").tolist()
+    classes, second = model.classes_, z > 0
+    accuracy_score(y, classes[second[:, 0].astype(int)])  # raises where y is no labels
+    right = np.isin(y, classes)[:, None] & (second == (y == classes[1])[:, None])
+    return right.mean(axis=0).tolist()
