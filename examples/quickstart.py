@@ -3,8 +3,8 @@
     python examples/quickstart.py
 
 Each solver in a pipeline, with no step size given; then a grid search over eta0 and
-solver, which trains together what shares its rows. The data sets come with scikit-learn. Scores are R^2 or accuracy on rows kept
-apart.
+solver, which trains together what shares its rows. The data sets come with
+scikit-learn. Scores are R^2 or accuracy on rows kept apart.
 """
 
 import time
