@@ -33,6 +33,7 @@ NO_WEIGHT = "Sample weights must contain at least one non-zero number."
 
 def check_data(estimator, X, y, sample_weight, reset=True, skip=False):
     classify = not isinstance(estimator, RegressorMixin)
+    several = classify and labels.are_several(y)
     X, y = validate_data(
         estimator,
         X,
@@ -40,11 +41,11 @@ def check_data(estimator, X, y, sample_weight, reset=True, skip=False):
         accept_sparse="csr",
         dtype=DTYPES,
         y_numeric=not classify,
-        multi_output=True,
+        multi_output=several or not classify,
         reset=reset,
     )
-    if classify:
-        y = labels.checked(y)
+    if several:
+        y = labels.indicator(y)
     if sp.issparse(X):
         Rows(X)  # before scipy takes rows of what may be malformed
         if X.indices.dtype != X.indptr.dtype:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import column_or_1d, compute_class_weight
+from sklearn.utils import compute_class_weight
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_non_negative
 
@@ -14,10 +14,8 @@ def are_several(y):
     return len(shape := np.shape(y)) == 2 and shape[1] > 1
 
 
-def checked(y):
-    """Labels of shape (n,), or an indicator of several per row, (n, L), not sparse."""
-    if not are_several(y):
-        return column_or_1d(y, warn=True)
+def indicator(y):
+    """The indicator of several labels per row, (n, L), not sparse."""
     y = y.toarray() if issparse(y) else y
     if y.dtype.kind not in "biufO" or not np.all((y == 0) | (y == 1)):
         raise ValueError(
