@@ -3,8 +3,9 @@
     python fuzz.py NUMBER [SEED]
 
 Over dtype, storage, shape (about the tiles of the products, and more than 65,536 sparse
-features), loss, solver, penalty, weights, averages and outputs; each fit is followed by
-predict and, where it may be, by partial_fit. Only ValueErrors may be raised.
+features), loss, solver, penalty, weights, offsets, averages, momentum and outputs; each
+fit is followed by predict and, where it may be, by partial_fit. Only ValueErrors may be
+raised.
 """
 
 import sys
@@ -54,8 +55,15 @@ def fit(rng):
         record=pick("epoch", "update"),
         average=pick(False, True, 7),
     )
+    plain = settings["penalty"] in (None, "l2") and settings["solver"] != "sgd"
+    if plain and not automatic:
+        settings["momentum"] = pick(0.0, 0.9)
     classes = rng.random() < 0.5
-    if classes:
+    several = classes and K > 1 and rng.random() < 0.3
+    if several:
+        model = GDClassifier(pick(*CLASSIFICATION_LOSSES), **settings)
+        y = rng.integers(2, size=(n, K))
+    elif classes:
         model = GDClassifier(pick(*CLASSIFICATION_LOSSES), **settings)
         y = rng.integers(max(2, K), size=n)
     else:
@@ -65,8 +73,16 @@ def fit(rng):
     try:
         model.fit(X, y, sample_weight=weight)
         model.predict(X)
+        offset = None
+        if rng.random() < 0.3:
+            n_outputs = np.size(model.intercept_)
+            offset = rng.normal(size=(n, n_outputs) if n_outputs > 1 else n)
+            model.fit(X, y, sample_weight=weight, offset=offset)
+            model.predict(X, offset)
         for rows in (slice(0, 1), slice(0, n)):
             arguments = {"classes": np.arange(max(2, K))} if classes else {}
+            if offset is not None:
+                arguments["offset"] = offset[rows]
             model.partial_fit(X[rows], y[rows], **arguments)
     except ValueError:
         return False

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,10 @@ def test_examples_are_listed_and_run_by_ci(path):
 
 def test_there_are_examples():
     assert len(EXAMPLES) > 10
+
+
+def test_the_faults_of_the_mutants_are_in_the_sources():
+    script = runpy.run_path(str(TESTS.parent / ".ci" / "mutants"))
+    faults = script["table"]()
+    assert len(faults) > 100
+    assert not list(script["misfits"](TESTS.parent, faults))

@@ -2,8 +2,8 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
+from copy import copy
 from dataclasses import replace
-from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from skgd.estimators import advice, early_stopping, fitted, partitioned
 from skgd.estimators.inputs import (
     check_data,
     check_model,
+    check_offset,
     check_warm_start,
     dense,
     make_problem,
@@ -25,10 +26,11 @@ from skgd.estimators.inputs import (
     seed,
     shaped,
 )
-from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.parameters import CONSTRAINTS, NamesKnown, check_parameters
 from skgd.estimators.sklearn_private import SparseCoefMixin, fit_context
 from skgd.estimators.stream import learn_stream
 from skgd.kernels import Rows
+from skgd.objective.own import own_loss
 from skgd.optim import choose, streaming
 from skgd.training.callbacks import CallbackSupportMixin, FitTasks
 from skgd.training.loop import train
@@ -36,13 +38,14 @@ from skgd.training.record import PathRecord, UpdateRecord
 from skgd.training.state import Memory, State
 
 LAST_UPDATE = 2**62  # averages from later updates on are none
+NO_VALIDATION = (None,) * 4
 
 
 class BaseGD(
     CallbackSupportMixin,
     SparseCoefMixin,
     fitted.Attributes,
-    BaseEstimator,
+    NamesKnown,
     metaclass=ABCMeta,
 ):
     """What regressor and classifier share: parameters, fit and partial_fit.
@@ -55,14 +58,18 @@ class BaseGD(
     _parameter_constraints: dict = CONSTRAINTS
     _losses: dict  # the table of the subclass
 
-    @classmethod
-    @cache
-    def _get_param_names(cls):
-        # scikit-learn looks at the signature anew, several times per fit of a search.
-        return super()._get_param_names()
-
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coef_")
+
+    def __sklearn_clone__(self):
+        if isinstance(self.loss, str) or hasattr(self.loss, "value_and_slope"):
+            return super().__sklearn_clone__()
+        # A compiled function, which cannot be copied, and need not be.
+        names = copy(self)
+        names.loss = "squared_error"
+        clone = BaseEstimator.__sklearn_clone__(names)
+        clone.loss = self.loss
+        return clone
 
     def __getstate__(self):
         # partial_fit changes these in place, which no copy of the model may see.
@@ -76,7 +83,7 @@ class BaseGD(
             attributes = attributes | {"history_": history, "loss_curve_": curve}
         return attributes
 
-    def _linear_predictions(self, X):
+    def _linear_predictions(self, X, offset):
         """Those of X, and whether `coef_` has one dimension: a single target."""
         check_model(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
@@ -85,7 +92,10 @@ class BaseGD(
         # Both at once: another thread may be learning.
         model = vars(self).copy()
         coef, intercept = model["coef_"], model["intercept_"]
-        return safe_sparse_dot(X, coef.T, dense_output=True) + intercept, coef.ndim == 1
+        z = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
+        if offset is not None:
+            z += check_offset(offset, len(z), z[:1].size).reshape(z.shape)
+        return z, coef.ndim == 1
 
     @property
     @abstractmethod
@@ -114,6 +124,8 @@ class BaseGD(
 
     def _one_loss(self):
         """The loss of one output."""
+        if not isinstance(self.loss, str):
+            return own_loss(self.loss)
         loss, parameters = self._losses[self.loss]
         return loss(*(getattr(self, name) for name in parameters))
 
@@ -128,6 +140,8 @@ class BaseGD(
         sample_weight_val: Any = None,
         coef_init: Any = None,
         intercept_init: Any = None,
+        offset: Any = None,
+        offset_val: Any = None,
     ) -> Self:
         """Fit the model.
 
@@ -142,7 +156,8 @@ class BaseGD(
             'sgd' begin with a fit of up to 50,000 of them, and need automatic steps
             and finish=True.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets; for a classifier, one label per row.
+            Targets; for a classifier, a label per row or an indicator of several,
+            of 0 and 1.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, nonnegative. Only their ratios matter: they are
             divided by their mean. A row of weight 0 is ignored.
@@ -158,6 +173,13 @@ class BaseGD(
         intercept_init : array-like of the shape of `intercept_`, default=None
             Intercepts to start from. Instead of zeros or, with eta0='auto' and
             learning_rate='auto', those of the best constant model.
+        offset : array-like of shape (n_samples,) or (n_samples, n_outputs), \
+                default=None
+            Added to the linear predictions, z = w.x + b + offset, and not learnt: with
+            loss 'poisson', the logarithm of the exposure. Of more than two classes or
+            several labels, one for each. Methods that predict want it, too.
+        offset_val : array-like, default=None
+            The offset of `X_val`.
 
         Returns
         -------
@@ -181,12 +203,13 @@ class BaseGD(
             more than 90 % of what the features could gain: y is large for `alpha`.
         """
         tasks = FitTasks.of(self, X, y, sample_weight)
-        validation = X_val, y_val, sample_weight_val
+        validation = X_val, y_val, sample_weight_val, offset_val
         transaction = fitted.Transaction(self)
         try:
             complaint = self._fit(
-                X, y, sample_weight, validation, coef_init, intercept_init, tasks
-            )
+                X, y, sample_weight, validation, coef_init, intercept_init, offset,
+                tasks,
+            )  # fmt: skip
             if tasks is not None:
                 tasks.finish()
             if complaint:
@@ -201,15 +224,16 @@ class BaseGD(
         X,
         y,
         sample_weight=None,
-        validation=(None, None, None),
+        validation=NO_VALIDATION,
         coef_init=None,
         intercept_init=None,
+        offset=None,
         tasks=None,
         watch=None,
     ):
         """`fit`, but for what surrounds it. Returns what to warn of, or None."""
         classes = getattr(self, "classes_", None)
-        problem, score = self._prepare(X, y, sample_weight, validation)
+        problem, score = self._prepare(X, y, sample_weight, validation, offset)
         try:
             if self.warm_start and hasattr(self, "coef_"):
                 check_warm_start(self, classes, problem)
@@ -223,21 +247,22 @@ class BaseGD(
         finally:
             problem.data.close()
 
-    def _prepare(self, X, y, sample_weight=None, validation=(None, None, None)):
+    def _prepare(self, X, y, sample_weight=None, validation=NO_VALIDATION, offset=None):
         """The problem that `fit` solves, and what judges a state."""
         check_parameters(self)
         if any(map(is_collection, (X, y, sample_weight))):
-            return partitioned.prepare(self, X, y, sample_weight, validation)
+            partitioned.refuse_offset(offset, validation[-1])
+            return partitioned.prepare(self, X, y, sample_weight, validation[:-1])
         X, y, sample_weight = check_data(self, X, y, sample_weight)
         rows = positive(sample_weight)
         self._learn_targets(y if rows is None else y[rows])
+        offset = check_offset(offset, len(y), self._n_outputs)
         rows, score = early_stopping.validation(
-            self, X, y, sample_weight, rows, *validation
+            self, X, y, sample_weight, offset, rows, *validation
         )
-        problem = make_problem(self, X, y, sample_weight, rows, normalize=True)
-        return problem, score
+        return make_problem(self, X, y, sample_weight, rows, True, offset), score
 
-    def _partial_fit(self, X, y, sample_weight, first, transaction):
+    def _partial_fit(self, X, y, sample_weight, offset, first, transaction):
         """One pass over the rows given; `first` says that there is no model yet."""
         if any(map(is_collection, (X, y, sample_weight))):
             raise TypeError(
@@ -260,10 +285,15 @@ class BaseGD(
             sparse = began["sparse"] if began else streaming.is_sparse(X)
             X = streaming.stored_as(sparse, X)
         rows = positive(sample_weight)
-        problem = make_problem(self, X, y, sample_weight, rows, normalize=False)
+        offset = check_offset(offset, len(y), self._n_outputs)
+        problem = make_problem(self, X, y, sample_weight, rows, False, offset)
         if automatic:
             return learn_stream(self, problem, X, first, transaction)
-        state = self._start(problem) if first else self._resume(problem)
+        if first:
+            state = self._start(problem)
+        else:
+            first_average = min(int(self.average), LAST_UPDATE)
+            state = fitted.resumed(self, problem, first_average)
         return self._train(problem, state, max_iter=1, tol=None, partial=True)
 
     def _learn_targets(self, y):
@@ -298,35 +328,6 @@ class BaseGD(
         self.history_, self.loss_curve_ = {}, []
         for name in ("update_history_", "path_"):
             vars(self).pop(name, None)
-        return state
-
-    def _resume(self, problem):
-        """The state that the last call of fit or partial_fit left."""
-        memory, order = fitted.memory_of(self), problem.data.order
-        automatic = self._automatic(problem.loss)
-        average = 0 if automatic else min(int(self.average), LAST_UPDATE)
-        trained = memory.trained if average else None
-        if trained is not None:
-            # Not if the user set other coefficients.
-            given = dense(self.coef_).reshape(trained.average_coef.shape)
-            kept = trained.average_coef.astype(self.coef_.dtype)
-            if not (trained.average >= self.t_ or np.array_equal(given, kept)):
-                trained = None
-        coef = dense(self.coef_) if trained is None else trained.coef
-        intercept = self.intercept_ if trained is None else trained.intercept
-        shape = (self._n_outputs, problem.data.n_features)
-        state = State(
-            np.array(shaped(coef, shape, "coef_"), order=order),
-            np.array(shaped(intercept, shape[:1], "intercept_")),
-            t=getattr(self, "t_", 1),
-            eta=memory.eta,
-        )
-        if trained is None:
-            state.start_average(average)
-        else:
-            state.average = trained.average
-            state.average_coef = np.array(trained.average_coef, order=order)
-            state.average_intercept = trained.average_intercept.copy()
         return state
 
     def _train(

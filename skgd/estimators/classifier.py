@@ -5,18 +5,13 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import log_softmax
-from sklearn.metrics import accuracy_score
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from skgd.estimators import labels
 from skgd.estimators.base import BaseGD
-from skgd.estimators.inputs import check_model
-from skgd.estimators.parameters import CONSTRAINTS
-from skgd.estimators.partitioned import by_partition, by_sums
+from skgd.estimators.parameters import CONSTRAINTS, OWN_LOSSES
+from skgd.estimators.predictions import ClassifierPredictions
 from skgd.estimators.sklearn_private import (
-    LinearClassifierMixin,
     StrOptions,
     check_partial_fit_first_call,
     fit_context,
@@ -26,21 +21,24 @@ from skgd.objective.classification import Multinomial, OneVsRest
 from skgd.objective.table import CLASSIFICATION_LOSSES
 
 
-class GDClassifier(LinearClassifierMixin, BaseGD):
+class GDClassifier(ClassifierPredictions, BaseGD):
     """Linear classification by batch, mini-batch or stochastic gradient descent.
 
     Minimises the mean loss of linear predictions and a penalty, by the updates of
     :class:`GDRegressor`, with labels y of -1 and +1. With K > 2 classes, W has a row
     for each: 'log_loss' is multinomial then (softmax regression); other losses give K
-    problems, each class against the rest. All of them share each pass over the data.
+    problems, each class against the rest. With an indicator y, each row has several
+    labels, or none, and each label is a problem. All share each pass over the data.
 
     Parameters
     ----------
     loss : {'log_loss', 'hinge', 'squared_hinge', 'modified_huber', 'perceptron', \
             'squared_error', 'huber', 'epsilon_insensitive', \
-            'squared_epsilon_insensitive'}, default='log_loss'
-        The loss: see Notes. 'log_loss' is logistic regression, 'hinge' a linear support
-        vector machine. The last four are regressions on the labels -1 and +1.
+            'squared_epsilon_insensitive'}, object or compiled function, \
+            default='log_loss'
+        The loss: see Notes; for your own, see :class:`GDRegressor`, where y is -1 or 1
+        then. 'log_loss' is logistic regression, 'hinge' a linear support vector
+        machine. The last four are regressions on the labels -1 and +1.
     solver : {'minibatch', 'sgd', 'batch'}, default='minibatch'
         Rows per update: `batch_size` of them, one ('sgd'), or all ('batch').
     batch_size : int or 'auto', default='auto'
@@ -86,6 +84,13 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         chosen from the data, whose features need no scaling: see :class:`GDRegressor`.
     power_t : float, default=0.5
         Exponent of 'invscaling'.
+    momentum : float, default=0
+        With a number for `eta0`, solver 'batch' or 'minibatch' and no L1: the share of
+        its last move that an update goes on with, in [0, 1). Of sparse X, an update
+        then takes the time of all features.
+    nesterovs_momentum : bool, default=True
+        Whether momentum is Nesterov's; if not, it is the heavy ball's. Both as in
+        `sklearn.neural_network.MLPRegressor`.
     early_stopping : bool, default=False
         Whether to stop by the score on validation data, and keep the coefficients with
         the best one; of equal scores, those with the least validation loss. The data
@@ -132,7 +137,9 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+        The labels, sorted; of an indicator y, the numbers of its columns.
+    multilabel_ : bool
+        Whether y was an indicator of several labels per row.
     n_iter_, t_, batch_size_, n_features_in_ : int
         Epochs of the last `fit`; number of updates plus 1; rows per update; features.
     eta0_, objective_, gap_ : float
@@ -178,20 +185,18 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
     (1, 10)
     """
 
-    classes_: np.ndarray
-
     _losses = CLASSIFICATION_LOSSES
 
     _parameter_constraints: dict = {
         **CONSTRAINTS,
-        "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
+        "loss": [StrOptions(set(CLASSIFICATION_LOSSES)), *OWN_LOSSES],
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "n_jobs": [Integral, None],
     }
 
     def __init__(
         self,
-        loss: str = "log_loss",
+        loss: Any = "log_loss",
         *,
         solver: str = "minibatch",
         batch_size: int | str = "auto",
@@ -209,6 +214,8 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         learning_rate: str | Callable[..., Any] = "auto",
         eta0: float | str = "auto",
         power_t: float = 0.5,
+        momentum: float = 0.0,
+        nesterovs_momentum: bool = True,
         early_stopping: bool = False,
         scoring: str | Callable[..., Any] | None = None,
         validation_fraction: float = 0.1,
@@ -237,6 +244,8 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         self.learning_rate = learning_rate
         self.eta0 = eta0
         self.power_t = power_t
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
         self.early_stopping = early_stopping
         self.scoring = scoring
         self.validation_fraction = validation_fraction
@@ -250,17 +259,29 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
 
     @property
     def _n_outputs(self):
-        return 1 if len(self.classes_) == 2 else len(self.classes_)
+        n_classes = len(self.classes_)
+        return 1 if n_classes == 2 and not self.multilabel_ else n_classes
+
+    @property
+    def _by_columns(self):
+        """Whether targets are a column of -1 and +1 for each output."""
+        # An object is called once for all classes of many rows.
+        is_object = hasattr(self.loss, "value_and_slope")
+        return self._n_outputs == 1 or self.multilabel_ or is_object
 
     def _loss(self):
         loss = self._one_loss()
-        if self._n_outputs == 1:
+        if self._by_columns:
             return loss
         if self.loss == "log_loss":
             return Multinomial()
         return OneVsRest(loss, self._n_outputs)
 
     def _learn_targets(self, y):
+        self.multilabel_ = labels.are_several(y)
+        if self.multilabel_:
+            self.classes_ = np.arange(y.shape[1])
+            return
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
@@ -270,27 +291,45 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
             )
 
     def _encode(self, y):
-        index = labels.indices(y, self.classes_)
-        return (2.0 * index - 1.0 if self._n_outputs == 1 else index)[:, None]
+        if self.multilabel_ or labels.are_several(y):
+            labels.check_shape(y, self.classes_, self.multilabel_)
+            return 2.0 * y - 1.0
+        index = labels.indices(y, self.classes_)[:, None]
+        if not self._by_columns:
+            return index
+        if self._n_outputs > 1:
+            index = index == np.arange(self._n_outputs)
+        return 2.0 * index - 1.0
 
     def _class_weights(self, y, sample_weight, balance):
         if self.class_weight is None:
             return None
+        if self.multilabel_:
+            raise ValueError(
+                "class_weight is not supported for y with several labels per row: use "
+                "sample_weight."
+            )
         return labels.class_weights(self.class_weight, self.classes_, y, sample_weight)
 
     def _predictions(self, z):
-        if self._n_outputs == 1:
+        if self._n_outputs == 1 or self.multilabel_:
             return np.where(z > 0, 1.0, -1.0)
-        return np.argmax(z, axis=1).astype(np.float64)[:, None]
+        index = np.argmax(z, axis=1)[:, None]
+        if self._by_columns:
+            return 2.0 * (index == np.arange(self._n_outputs)) - 1.0
+        return index.astype(np.float64)
 
     def _score_predictions(self, targets, predictions, sample_weight):
-        return accuracy_score(
-            targets[:, 0], predictions[:, 0], sample_weight=sample_weight
-        )
+        return np.average(np.all(targets == predictions, axis=1), weights=sample_weight)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        sample_weight: Any = None,
+        offset: Any = None,
     ) -> Self:
         """Learn rows of a stream, going on from where the model stands.
 
@@ -309,14 +348,17 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Part of the training data.
-        y : array-like of shape (n_samples,)
-            Labels, among `classes`.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels, among `classes`, or an indicator of several per row.
         classes : array-like of shape (n_classes,), default=None
-            All labels there will be. Needed in the first call only.
+            All labels there will be. Needed in the first call only, and not with an
+            indicator.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, nonnegative, taken as they are: unlike in `fit`,
             they are not divided by their mean. Weight 0 is a row absent. All weights
             times c is what `alpha` / c would be.
+        offset : array-like, default=None
+            As in `fit`.
 
         Returns
         -------
@@ -344,75 +386,19 @@ class GDClassifier(LinearClassifierMixin, BaseGD):
         """
 
         def begin(first):
-            check_partial_fit_first_call(self, classes)
-            if first:
+            several = first and labels.are_several(y)
+            known = np.arange(np.shape(y)[1]) if several else classes
+            check_partial_fit_first_call(self, known)
+            if several:
+                labels.check_numbers(classes, known)
+                self.multilabel_ = True
+            elif first:
                 self._learn_targets(self.classes_)
 
-        return partial_fit(self, X, y, sample_weight, begin)
-
-    predict = by_partition(LinearClassifierMixin.predict)
-    score = by_sums(LinearClassifierMixin.score)
-
-    @by_partition
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Linear predictions, of which the largest one decides.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        z : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            With two classes, positive for `classes_[1]`.
-        """
-        z, _ = self._linear_predictions(X)
-        return z.ravel() if z.shape[1:] == (1,) else z
-
-    @available_if(labels.gives_probabilities)
-    @by_partition
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes, of losses 'log_loss' and 'modified_huber'.
-
-        With z the decision function, they are, of 'log_loss', 1 / (1 + exp(-z)) or,
-        with more than two classes, exp(z_k) divided by the sum over classes (softmax);
-        of 'modified_huber', (clip(z, -1, 1) + 1) / 2 ([1]_ of the class, appendix B),
-        with more than two classes divided by their sum.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of `classes_`.
-        """
-        return labels.probabilities(self.loss, self.decision_function(X))
-
-    @available_if(labels.gives_probabilities)
-    @by_partition
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithms of the probabilities of the classes.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        log_p : ndarray of shape (n_samples, n_classes)
-            Log-probabilities, in the order of `classes_`.
-        """
-        check_model(self)
-        if self.loss == "log_loss" and self._n_outputs > 1:  # of p = 0, too
-            return log_softmax(self.decision_function(X), axis=1)
-        return np.log(self.predict_proba(X))
+        return partial_fit(self, X, y, sample_weight, offset, begin)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
         return tags

@@ -10,20 +10,27 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skgd.estimators.fitted import coefficients
-from skgd.estimators.inputs import check_data, row_weights
+from skgd.estimators.inputs import check_data, check_offset, row_weights
 from skgd.kernels import loss_totals
 
 # Validation rows are copied, so that they are scored a few at a time.
 VALIDATION_ROWS = 1024
 
 
-def validation(estimator, X, y, sample_weight, rows, X_val, y_val, sample_weight_val):
+def validation(
+    estimator, X, y, sample_weight, offset, rows,
+    X_val, y_val, sample_weight_val, offset_val,
+):  # fmt: skip
     """Rows to train on, and the function that judges a state (or None).
 
     It returns the score, and the mean loss of the validation rows, as columns of
     `history_`.
     """
-    for name, value in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
+    for name, value in (
+        ("y_val", y_val),
+        ("sample_weight_val", sample_weight_val),
+        ("offset_val", offset_val),
+    ):
         if X_val is None and value is not None:
             raise ValueError(f"{name} is provided, but X_val was not provided.")
     if X_val is not None and y_val is None:
@@ -41,18 +48,26 @@ def validation(estimator, X, y, sample_weight, rows, X_val, y_val, sample_weight
             estimator, X_val, y_val, sample_weight_val, reset=False
         )
         val_rows = np.arange(len(y_val))
+        offset = check_offset(
+            offset_val, len(y_val), estimator._n_outputs, "offset_val"
+        )
     else:
         if rows is None:
             rows = np.arange(len(y))
         rows, val_rows = split(estimator, rows, y)
         X_val, y_val = X, y[val_rows]
         weight = None if sample_weight is None else sample_weight[val_rows]
+        offset = None if offset is None else offset[val_rows]
     targets = np.ascontiguousarray(estimator._encode(y_val), dtype=np.float64)
     loss_weight = row_weights(estimator, y_val, weight, balance=True)
     total_weight = len(targets) if loss_weight is None else loss_weight.sum()
     loss = estimator._loss()
     scorer = None
     if estimator.scoring not in (None, "loss"):
+        if offset is not None:
+            raise ValueError(
+                "Scorers predict without an offset: set scoring=None or 'loss'."
+            )
         scorer = check_scoring(estimator, estimator.scoring)
         X_scored = X_val[val_rows]
         scored_with = {} if weight is None else {"sample_weight": weight}
@@ -62,6 +77,8 @@ def validation(estimator, X, y, sample_weight, rows, X_val, y_val, sample_weight
         total, predictions = 0.0, []
         for batch in gen_batches(len(val_rows), VALIDATION_ROWS):
             z = safe_sparse_dot(X_val[val_rows[batch]], coef.T) + intercept
+            if offset is not None:
+                z = z + offset[batch]
             predictions.append(estimator._predictions(z))
             batch_weight = None if loss_weight is None else loss_weight[batch]
             z = np.ascontiguousarray(z, dtype=np.float64)
@@ -86,7 +103,7 @@ def validation(estimator, X, y, sample_weight, rows, X_val, y_val, sample_weight
 
 def split(estimator, rows, y):
     """Split rows into those to train on and those to validate on."""
-    stratify = not isinstance(estimator, RegressorMixin)
+    stratify = not isinstance(estimator, RegressorMixin) and y.ndim == 1
     splitter = (StratifiedShuffleSplit if stratify else ShuffleSplit)(
         test_size=estimator.validation_fraction, random_state=estimator.random_state
     )
@@ -99,7 +116,7 @@ def split(estimator, rows, y):
             "validation_fraction, increase the number of samples, pass X_val and "
             "y_val, or disable early_stopping."
         ) from error
-    if not stratify and len(val) < 2:
+    if isinstance(estimator, RegressorMixin) and len(val) < 2:
         raise ValueError(
             f"The validation set has {len(val)} samples, but the R^2 score is not "
             "well-defined with less than two samples. Please either change "

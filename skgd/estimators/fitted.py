@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from skgd.estimators.inputs import dense, shaped
 from skgd.training.state import MEMORY_VERSION, Memory, State
 
 RECORDED_CALLS = 2000  # of partial_fit, before their history is thinned out
@@ -65,7 +66,7 @@ def keep(estimator, ending, history, dtype, memory):
     vars(estimator).update(new)
     estimator.stop_reason_ = ending.reason
     estimator.objective_, estimator.gap_ = ending.objective, ending.gap
-    trained = state if state.average else None
+    trained = state if state.average or state.velocity[0] is not None else None
     estimator._memory = replace(memory, eta=state.eta, trained=trained)
 
 
@@ -153,3 +154,38 @@ def thin(history):
     if len(history["objective"]) <= RECORDED_CALLS:
         return history
     return {name: column[1:-1:2] + column[-1:] for name, column in history.items()}
+
+
+def resumed(estimator, problem, average):
+    """The state that the last call of fit or partial_fit left.
+
+    `average` is the number of the first update to be averaged; 0 for none.
+    """
+    memory, order = memory_of(estimator), problem.data.order
+    last = memory.trained or State(None, None)
+    trained = last if average and last.average else None
+    if trained is not None:
+        # Not if the user set other coefficients.
+        given = dense(estimator.coef_).reshape(trained.average_coef.shape)
+        kept = trained.average_coef.astype(estimator.coef_.dtype)
+        if not (trained.average >= estimator.t_ or np.array_equal(given, kept)):
+            trained = None
+    coef = dense(estimator.coef_) if trained is None else trained.coef
+    intercept = estimator.intercept_ if trained is None else trained.intercept
+    shape = (estimator._n_outputs, problem.data.n_features)
+    state = State(
+        np.array(shaped(coef, shape, "coef_"), order=order),
+        np.array(shaped(intercept, shape[:1], "intercept_")),
+        t=getattr(estimator, "t_", 1),
+        eta=memory.eta,
+    )
+    if trained is None:
+        state.start_average(average)
+    else:
+        state.average = trained.average
+        state.average_coef = np.array(trained.average_coef, order=order)
+        state.average_intercept = trained.average_intercept.copy()
+    if estimator.momentum and last.velocity[0] is not None:
+        coef_velocity, intercept_velocity = last.velocity
+        state.velocity = np.array(coef_velocity, order=order), intercept_velocity.copy()
+    return state

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import (
     assert_all_finite,
     check_is_fitted,
@@ -15,9 +15,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skgd.estimators import labels
 from skgd.estimators.sklearn_private import check_sample_weight
 from skgd.kernels import Rows
 from skgd.objective import penalties
+from skgd.objective.offset import with_offset
 from skgd.training.data import LocalData
 from skgd.training.problem import Problem
 
@@ -30,16 +32,20 @@ NO_WEIGHT = "Sample weights must contain at least one non-zero number."
 
 
 def check_data(estimator, X, y, sample_weight, reset=True, skip=False):
+    classify = not isinstance(estimator, RegressorMixin)
+    several = classify and labels.are_several(y)
     X, y = validate_data(
         estimator,
         X,
         y,
         accept_sparse="csr",
         dtype=DTYPES,
-        y_numeric=isinstance(estimator, RegressorMixin),
-        multi_output=isinstance(estimator, RegressorMixin),
+        y_numeric=not classify,
+        multi_output=several or not classify,
         reset=reset,
     )
+    if several:
+        y = labels.indicator(y)
     if sp.issparse(X):
         Rows(X)  # before scipy takes rows of what may be malformed
         if X.indices.dtype != X.indptr.dtype:
@@ -48,13 +54,16 @@ def check_data(estimator, X, y, sample_weight, reset=True, skip=False):
     return X, y, check_weights(sample_weight, X, skip)
 
 
-def make_problem(estimator, X, y, sample_weight, rows, normalize):
+def make_problem(estimator, X, y, sample_weight, rows, normalize, offset=None):
     """The problem of these rows; `normalize` divides weights by their mean."""
     if rows is not None:
         y = y[rows]
+        offset = None if offset is None else offset[rows]
         sample_weight = None if sample_weight is None else sample_weight[rows]
     weight = row_weights(estimator, y, sample_weight, balance=normalize)
-    targets = estimator._encode(y)
+    loss, targets, n_offsets = estimator._loss(), estimator._encode(y), 0
+    if offset is not None:
+        loss, targets, n_offsets = with_offset(loss, targets, offset)
     if (kept := positive(weight)) is not None:
         # A class of weight 0.
         if len(kept) == 0:
@@ -69,11 +78,11 @@ def make_problem(estimator, X, y, sample_weight, rows, normalize):
     l1, l2 = penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     with np.errstate(over="ignore"):
         targets = np.ascontiguousarray(targets, dtype=np.float64)
-    if y.dtype == np.longdouble:
+    if y.dtype == np.longdouble or offset is not None:
         assert_all_finite(targets, input_name="y")  # as float64
     return Problem(
-        data=LocalData(X, targets, weight, rows),
-        loss=estimator._loss(),
+        data=LocalData(X, targets, weight, rows, n_offsets),
+        loss=loss,
         n_outputs=estimator._n_outputs,
         l1=l1,
         l2=l2,
@@ -97,6 +106,21 @@ def check_weights(sample_weight, X, skip=False):
     if not (skip or sample_weight.any()):
         raise ValueError(NO_WEIGHT)
     return sample_weight
+
+
+def check_offset(offset, n_rows, n_outputs, name="offset"):
+    """The offset, (n, K), or None."""
+    if offset is None:
+        return None
+    offset = check_array(
+        offset, ensure_2d=False, dtype=np.float64, input_name=name, ensure_min_samples=0
+    )
+    if n_outputs == 1 and offset.ndim == 1:
+        offset = offset[:, None]
+    if offset.shape != (n_rows, n_outputs):
+        expected = (n_rows,) if n_outputs == 1 else (n_rows, n_outputs)
+        raise ValueError(f"{name}.shape == {offset.shape}, expected {expected}!")
+    return offset
 
 
 def positive(weight):

@@ -1,11 +1,44 @@
 """Labels, their weights, and the probabilities that a loss gives them."""
 
 import numpy as np
+from scipy.sparse import issparse
 from scipy.special import expit
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import compute_class_weight
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_non_negative
+
+
+def are_several(y):
+    """Whether y is an indicator of several labels per row, of shape (n, L)."""
+    return len(shape := np.shape(y)) == 2 and shape[1] > 1
+
+
+def indicator(y):
+    """The indicator of several labels per row, (n, L), not sparse."""
+    y = y.toarray() if issparse(y) else y
+    if y.dtype.kind not in "biufO" or not np.all((y == 0) | (y == 1)):
+        raise ValueError(
+            "y with several columns must be an indicator of labels, all 0 or 1: "
+            "multiclass-multioutput targets are not supported."
+        )
+    return y.astype(np.float64)
+
+
+def check_shape(y, classes, several):
+    """Raise ValueError unless y has a column for each of several labels per row."""
+    if not (several and are_several(y) and y.shape[1] == len(classes)):
+        wanted = f"(n_samples, {len(classes)})" if several else "(n_samples,)"
+        raise ValueError(f"y must be of shape {wanted}, as before; got {y.shape}.")
+
+
+def check_numbers(classes, known):
+    """Raise ValueError if `classes` are not the columns of an indicator."""
+    if classes is not None and not np.array_equal(np.unique(classes), known):
+        raise ValueError(
+            "With an indicator y, `classes` are the numbers of its columns, or None; "
+            f"got {classes}."
+        )
 
 
 def indices(y, classes):
@@ -43,11 +76,13 @@ def gives_probabilities(estimator):
     )
 
 
-def probabilities(loss, z):
-    """Of the classes, (n, K), by the decision function of a loss."""
-    if loss == "log_loss" and z.ndim > 1:
+def probabilities(loss, z, several):
+    """Of the classes, or each of several labels, (n, K), by the decision function."""
+    if loss == "log_loss" and z.ndim > 1 and not several:
         return softmax(z, copy=False)
     p = expit(z) if loss == "log_loss" else (np.clip(z, -1.0, 1.0) + 1.0) / 2.0
+    if several:
+        return p
     if p.ndim == 1:
         return np.column_stack([1.0 - p, p])
     # All classes may be ruled out; then all are as likely as each other.

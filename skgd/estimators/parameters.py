@@ -1,12 +1,24 @@
 """What parameters may be, each on its own and together."""
 
 import warnings
+from functools import cache
 from numbers import Integral, Real
 
+from scipy import LowLevelCallable
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 
-from skgd.estimators.sklearn_private import Interval, StrOptions
+from skgd.estimators.sklearn_private import HasMethods, Interval, StrOptions
 from skgd.optim.schedules import SCHEDULES
+
+
+class NamesKnown(BaseEstimator):
+    """Looks up the names of its parameters once, not several times per fit."""
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        return super()._get_param_names()
 
 
 class Schedules(StrOptions):
@@ -16,6 +28,12 @@ class Schedules(StrOptions):
         return f"{super().__str__()} (a number goes to eta0)"
 
 
+# Losses of the user; those of numba have a ctypes function.
+OWN_LOSSES = [
+    HasMethods("value_and_slope"),
+    LowLevelCallable,
+    HasMethods("ctypes"),
+]
 CONSTRAINTS = {
     "solver": [StrOptions({"batch", "minibatch", "sgd"})],
     "batch_size": [
@@ -38,6 +56,8 @@ CONSTRAINTS = {
     ],
     "eta0": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "power_t": [Interval(Real, 0, None, closed="left")],
+    "momentum": [Interval(Real, 0, 1, closed="left")],
+    "nesterovs_momentum": ["boolean"],
     "early_stopping": ["boolean"],
     "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -73,6 +93,8 @@ def check_parameters(estimator, partial=False):
             f"{estimator.solver!r} has a size of its own. Use solver='minibatch'.",
             stacklevel=5 if partial else 6,
         )
+    if estimator.momentum:
+        _check_momentum(estimator)
     if estimator.learning_rate == "optimal" and estimator.alpha == 0:
         raise ValueError(
             "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to "
@@ -88,3 +110,14 @@ def check_parameters(estimator, partial=False):
             "training set target to properly estimate the class frequency "
             "distributions. Pass the resulting weights as the class_weight parameter."
         )
+
+
+def _check_momentum(estimator):
+    """Raise ValueError where updates with momentum are not made."""
+    said = f"momentum={estimator.momentum} is of textbook updates of several rows: "
+    if estimator.eta0 == estimator.learning_rate == "auto":
+        raise ValueError(said + "set eta0 to a number, or momentum=0.")
+    if estimator.solver == "sgd":
+        raise ValueError(said + "use solver='minibatch' or 'batch', or momentum=0.")
+    if estimator.alpha > 0 and estimator.penalty in ("l1", "elasticnet"):
+        raise ValueError(said + "use penalty 'l2' or None, or momentum=0.")

@@ -23,10 +23,11 @@ def by_partition(method):
     """Let a method of X return a lazy array where X is a dask collection."""
 
     @wraps(method)
-    def of_any(self, X):
+    def of_any(self, X, offset=None):
         if is_collection(X):
+            refuse_offset(offset)
             return _lazily(self, method.__name__, X)
-        return method(self, X)
+        return method(self, X, offset)
 
     return of_any
 
@@ -35,12 +36,18 @@ def by_sums(score):
     """Let `score` take dask collections."""
 
     @wraps(score)
-    def of_any(self, X, y, sample_weight=None):
+    def of_any(self, X, y, sample_weight=None, offset=None):
         if is_collection(X):
+            refuse_offset(offset)
             return _score(self, X, y, sample_weight)
-        return score(self, X, y, sample_weight)
+        return score(self, X, y, sample_weight, offset)
 
     return of_any
+
+
+def refuse_offset(*offsets):
+    if any(offset is not None for offset in offsets):
+        raise ValueError("offset is not supported for dask collections.")
 
 
 def prepare(estimator, X, y, sample_weight, validation):
@@ -193,8 +200,8 @@ def _validation(estimator, X, y, sample_weight, engines):
             "y_val."
         )
     if not (is_collection(X) and estimator.early_stopping):
-        arguments = estimator, None, None, None, None, X, y, sample_weight
-        return early_stopping.validation(*arguments)[1]
+        arguments = X, y, sample_weight, None
+        return early_stopping.validation(estimator, *[None] * 5, *arguments)[1]
     if estimator.scoring not in (None, "loss"):
         raise ValueError(
             "Validation data in dask collections are scored by scoring=None or 'loss'."

@@ -4,19 +4,17 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any, Self
 
-import numpy as np
-from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skgd.estimators.base import BaseGD
-from skgd.estimators.parameters import CONSTRAINTS
-from skgd.estimators.partitioned import by_partition, by_sums
+from skgd.estimators.parameters import CONSTRAINTS, OWN_LOSSES
+from skgd.estimators.predictions import RegressorPredictions
 from skgd.estimators.sklearn_private import Interval, StrOptions, fit_context
 from skgd.estimators.stream import partial_fit
 from skgd.objective.table import REGRESSION_LOSSES
 
 
-class GDRegressor(RegressorMixin, BaseGD):
+class GDRegressor(RegressorPredictions, BaseGD):
     """Linear regression by batch, mini-batch or stochastic gradient descent.
 
     Minimises the mean loss of linear predictions z = w.x + b and a penalty on w, by
@@ -27,11 +25,12 @@ class GDRegressor(RegressorMixin, BaseGD):
     ----------
     loss : {'squared_error', 'huber', 'absolute_error', 'quantile', \
             'epsilon_insensitive', 'squared_epsilon_insensitive', 'poisson', \
-            'cauchy'}, default='squared_error'
-        The loss. With 'poisson', y must not be negative and `predict` returns exp(z).
-        The slopes of 'huber', 'absolute_error', 'quantile' and 'epsilon_insensitive' do
-        not grow with the units of y while the penalty does: with y in dollars, scale y
-        or decrease `alpha`. 'cauchy' is not convex, and hardly notices outliers.
+            'cauchy'}, object or compiled function, default='squared_error'
+        The loss, or one of your own: see Notes. With 'poisson', y must not be negative
+        and `predict` returns exp(z). The slopes of 'huber', 'absolute_error',
+        'quantile' and 'epsilon_insensitive' do not grow with the units of y while the
+        penalty does: with y in dollars, scale y or decrease `alpha`. 'cauchy' is not
+        convex, and hardly notices outliers.
     solver : {'minibatch', 'sgd', 'batch'}, default='minibatch'
         Rows per update: `batch_size` of them, one ('sgd'), or all ('batch').
     batch_size : int or 'auto', default='auto'
@@ -77,6 +76,13 @@ class GDRegressor(RegressorMixin, BaseGD):
         chosen from the data, whose features need no scaling: see Notes.
     power_t : float, default=0.25
         Exponent of 'invscaling'.
+    momentum : float, default=0
+        With a number for `eta0`, solver 'batch' or 'minibatch' and no L1: the share of
+        its last move that an update goes on with, in [0, 1). Of sparse X, an update
+        then takes the time of all features.
+    nesterovs_momentum : bool, default=True
+        Whether momentum is Nesterov's; if not, it is the heavy ball's. Both as in
+        `sklearn.neural_network.MLPRegressor`.
     early_stopping : bool, default=False
         Whether to stop by the score on validation data, and keep the coefficients with
         the best one; of equal scores, those with the least validation loss. The data
@@ -187,6 +193,16 @@ class GDRegressor(RegressorMixin, BaseGD):
     max(0, |e| - epsilon), and its square; 'poisson', half the Poisson deviance with a
     log link; 'cauchy', epsilon^2 / 2 log(1 + (e / epsilon)^2).
 
+    A loss of your own is an object with a method value_and_slope(y, z), which is given
+    arrays of shape (n,) and returns loss(y, z) and its derivative in z, of that shape.
+    It must not be negative; where it is not differentiable, training may end 'stalled'.
+    Say `convex = True` of it if it is: training is faster then. If it has a method
+    inverse_link(z), `predict` returns that. It is called once per batch, with the GIL:
+    with 'sgd' and in streams once per row, which is slow. As fast as the others is a
+    `scipy.LowLevelCallable` of signature ``double (double, double, double *)``, or with
+    a ``void *`` for its data behind; it returns the loss and writes its derivative to
+    the third argument. So is such a cfunc of numba.
+
     The step size of update t is, of 'constant', eta0; of 'invscaling',
     eta0 / t^power_t; of 'optimal', which takes no eta0, 1 / (alpha (t0 + t - 1)) with
     t0 = alpha^(-3/4); of 'adaptive', eta0, which is divided by 5 where training would
@@ -231,13 +247,13 @@ class GDRegressor(RegressorMixin, BaseGD):
 
     _parameter_constraints: dict = {
         **CONSTRAINTS,
-        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        "loss": [StrOptions(set(REGRESSION_LOSSES)), *OWN_LOSSES],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: Any = "squared_error",
         *,
         solver: str = "minibatch",
         batch_size: int | str = "auto",
@@ -255,6 +271,8 @@ class GDRegressor(RegressorMixin, BaseGD):
         learning_rate: str | Callable[..., Any] = "auto",
         eta0: float | str = "auto",
         power_t: float = 0.25,
+        momentum: float = 0.0,
+        nesterovs_momentum: bool = True,
         early_stopping: bool = False,
         scoring: str | Callable[..., Any] | None = None,
         validation_fraction: float = 0.1,
@@ -281,6 +299,8 @@ class GDRegressor(RegressorMixin, BaseGD):
         self.learning_rate = learning_rate
         self.eta0 = eta0
         self.power_t = power_t
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
         self.early_stopping = early_stopping
         self.scoring = scoring
         self.validation_fraction = validation_fraction
@@ -320,7 +340,9 @@ class GDRegressor(RegressorMixin, BaseGD):
         return coef[0] if self._is_flat else coef
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None
+    ) -> Self:
         """Learn rows of a stream, going on from where the model stands.
 
         With eta0='auto', rows are learnt one by one with steps from the rows so far, of
@@ -360,6 +382,8 @@ class GDRegressor(RegressorMixin, BaseGD):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, nonnegative, not divided by their mean. Weight 0 is a
             row absent. All weights times c is what `alpha` / c would be.
+        offset : array-like, default=None
+            As in `fit`.
 
         Returns
         -------
@@ -384,28 +408,7 @@ class GDRegressor(RegressorMixin, BaseGD):
         >>> model.coef_.round(2)
         array([ 3. , -0.2])
         """
-        return partial_fit(self, X, y, sample_weight)
-
-    score = by_sums(RegressorMixin.score)
-
-    @by_partition
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict the targets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predicted targets; of loss 'poisson', exp of the linear predictions.
-        """
-        z, flat = self._linear_predictions(X)
-        # The user may have set the coefficients of a model that was never fitted.
-        flat = getattr(self, "_is_flat", flat)
-        return self._predictions(z.ravel() if flat else z)
+        return partial_fit(self, X, y, sample_weight, offset)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sklearn.base import _fit_context
-from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
+from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call as check_partial_fit_first_call,
 )
@@ -33,8 +33,8 @@ def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Me
 
 __all__ = [
     "DefaultScorer",
+    "HasMethods",
     "Interval",
-    "LinearClassifierMixin",
     "SparseCoefMixin",
     "StrOptions",
     "check_matplotlib_support",

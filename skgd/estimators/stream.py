@@ -17,7 +17,7 @@ from skgd.training.record import UpdateRecord
 from skgd.training.state import State
 
 
-def partial_fit(estimator, X, y, sample_weight, begin=None):
+def partial_fit(estimator, X, y, sample_weight, offset, begin=None):
     """A call of partial_fit; `begin(first)` is what a subclass does before."""
     transaction = Transaction(estimator)
     try:
@@ -25,7 +25,9 @@ def partial_fit(estimator, X, y, sample_weight, begin=None):
         first = not hasattr(estimator, "coef_")
         if begin is not None:
             begin(first)
-        complaint = estimator._partial_fit(X, y, sample_weight, first, transaction)
+        complaint = estimator._partial_fit(
+            X, y, sample_weight, offset, first, transaction
+        )
         if complaint:
             warnings.warn(complaint, stacklevel=4)
         return estimator

@@ -23,6 +23,9 @@ import numpy as np
 
 from skgd.objective.regression import SquaredError
 
+cdef enum:
+    TOTALS_ROWS = 256       # that a loss is asked for at a time
+
 
 cdef inline void multiply(
     const Values** x, Py_ssize_t n_rows, Py_ssize_t n_ahead, Pass* p
@@ -185,7 +188,9 @@ def loss_at(
     )
     a.visit(order, y, weight)
     a.model(coef, intercept, None, None)
-    return batch_gradient(X, loss, loss, &a.p, 0, a.p.n_order, &a.buffers)
+    total = batch_gradient(X, loss, loss, &a.p, 0, a.p.n_order, &a.buffers)
+    loss.check()
+    return total
 
 
 cdef check_shape(const double[:, ::1] array, Py_ssize_t n_rows, Py_ssize_t n_outputs):
@@ -248,6 +253,7 @@ def loss_gradient(
         a.p.exact_totals = &exact_totals[0]
     batch_gradient(X, loss, loss if exact is None else exact, &a.p, 0, a.p.n_order,
                    &a.buffers)
+    loss.check()
     return (
         sums[0],
         out[:n_values].reshape(coef.shape, order=X.order),
@@ -283,13 +289,19 @@ def loss_totals(
     ndarray of shape (K,)
         The sum of each output; of coupled outputs, all of it in the first.
     """
-    cdef double[::1] slopes = np.empty(z.shape[1])
-    cdef double[::1] totals = np.zeros(z.shape[1])
+    cdef Py_ssize_t n_outputs = z.shape[1], block, start, size
     cdef Py_ssize_t stride = 0 if z.shape[0] == 1 else 1
-    cdef Py_ssize_t i
+    cdef const double[:, ::1] at = z
+    cdef double[:, ::1] slopes = np.empty((TOTALS_ROWS, n_outputs))
+    cdef double[::1] totals = np.zeros(n_outputs)
+    if not stride:
+        at = np.repeat(z, TOTALS_ROWS, axis=0)
     with nogil:
-        for i in range(y.shape[0]):
-            loss.rows(&y[i, 0], &z[stride * i, 0],
-                      &weight[i] if weight is not None else NULL,
-                      &slopes[0], 1, z.shape[1], &totals[0])
+        for block in range((y.shape[0] + TOTALS_ROWS - 1) // TOTALS_ROWS):
+            start = block * TOTALS_ROWS
+            size = min(TOTALS_ROWS, y.shape[0] - start)
+            loss.rows(&y[start, 0], &at[stride * start, 0],
+                      &weight[start] if weight is not None else NULL,
+                      &slopes[0, 0], size, n_outputs, &totals[0])
+    loss.check()
     return np.asarray(totals)

@@ -11,10 +11,29 @@ from skgd.kernels.rows cimport Rows, add, dot, norm, scaled_add, shrink
 from skgd.objective.loss cimport Loss
 
 
+cdef void accelerate(
+    Pass* p, double* w, double* velocity, double factor, const double* gradient,
+    double decay, Py_ssize_t size,
+) noexcept nogil:
+    """v <- m v - g, w <- w + v; of Nesterov's momentum, w <- w + m v - g.
+
+    g is the step times the gradient of loss and penalty.
+    """
+    cdef double m = p.momentum, g
+    cdef Py_ssize_t j
+    for j in range(size):
+        g = factor * gradient[j] + decay * w[j]
+        velocity[j] = m * velocity[j] - g
+        w[j] += m * velocity[j] - g if p.nesterovs else velocity[j]
+
+
 cdef void textbook_update(
     Pass* p, Py_ssize_t update, Py_ssize_t n_rows, const double* gradient
 ) noexcept nogil:
-    """W <- shrink(max(0, 1 - eta l2) W - eta R, eta l1), with R the mean gradient."""
+    """W <- shrink(max(0, 1 - eta l2) W - eta R, eta l1), with R the mean gradient.
+
+    With momentum, W <- W + V, see `accelerate`.
+    """
     cdef Py_ssize_t n_outputs = p.n_outputs, j, k
     cdef Py_ssize_t n_coefs = n_outputs * p.n_features
     cdef const double* intercept_gradient = gradient + n_coefs
@@ -22,14 +41,20 @@ cdef void textbook_update(
     cdef double decay = fmax(0.0, 1.0 - eta * p.l2)
     cdef double factor = eta / n_rows
     cdef double threshold = eta * p.l1
-    for j in range(n_coefs):
-        p.coef[j] = decay * p.coef[j] - factor * gradient[j]
+    if p.coef_velocity != NULL:
+        accelerate(p, p.coef, p.coef_velocity, factor, gradient, eta * p.l2, n_coefs)
+        if p.fit_intercept:
+            accelerate(p, p.intercept, p.intercept_velocity, factor,
+                       intercept_gradient, 0.0, n_outputs)
+    else:
+        for j in range(n_coefs):
+            p.coef[j] = decay * p.coef[j] - factor * gradient[j]
+        if p.fit_intercept:
+            for k in range(n_outputs):
+                p.intercept[k] -= factor * intercept_gradient[k]
     if p.l1 > 0.0:
         for j in range(n_coefs):
             p.coef[j] = shrink(p.coef[j], threshold)
-    if p.fit_intercept:
-        for k in range(n_outputs):
-            p.intercept[k] -= factor * intercept_gradient[k]
     if p.coef_sum != NULL and update >= p.average_from:
         for j in range(n_coefs):
             p.coef_sum[j] += p.coef[j]

@@ -36,6 +36,10 @@ cdef class Epoch:
         Use the block loop instead of the row loop.
     averaging : bool
         Whether sums of the iterates are made.
+    momentum : float
+        Share of the last move that each update goes on with, by the block loop.
+    nesterovs : bool
+        Whether momentum is Nesterov's.
     """
 
     cdef Arguments a
@@ -48,8 +52,11 @@ cdef class Epoch:
 
     def __init__(self, Rows X, Loss loss, double l1, double l2, *,
                  Py_ssize_t batch_size, Py_ssize_t n_outputs, bint fit_intercept,
-                 bint by_blocks=False, bint averaging=False):
+                 bint by_blocks=False, bint averaging=False, double momentum=0.0,
+                 bint nesterovs=False):
         cdef Py_ssize_t n_gradient = 0
+        if momentum and not by_blocks:
+            raise ValueError("Momentum is made by the block loop.")
         if by_blocks:
             # Behind the gradient there is room for other intercepts.
             n_gradient = n_outputs * (X.n_features + 2)
@@ -59,6 +66,7 @@ cdef class Epoch:
             X, batch_size, n_outputs, fit_intercept, by_blocks, n_gradient
         )
         self.a.p.l1, self.a.p.l2 = l1, l2
+        self.a.p.momentum, self.a.p.nesterovs = momentum, nesterovs
         memset(&self.lazy, 0, sizeof(Lazy))
         if by_blocks or not X.sparse:
             return
@@ -71,7 +79,7 @@ cdef class Epoch:
 
     def run(self, visits, const double[::1] steps, coef, double[::1] intercept,
             coef_sum=None, double[::1] intercept_sum=None, Py_ssize_t average_from=0,
-            double[::1] losses=None):
+            double[::1] losses=None, velocity=(None, None)):
         """Make an epoch, in place.
 
         Parameters
@@ -89,6 +97,8 @@ cdef class Epoch:
         losses : ndarray of shape (number of updates,) or None
             Filled with the mean over each batch of weight times loss, before its
             update.
+        velocity : tuple of ndarrays like coef and intercept, or of None
+            With momentum, the last move.
 
         Returns
         -------
@@ -100,9 +110,13 @@ cdef class Epoch:
         self.a.visit(rows, y, weight)
         if self.a.p.n_order == 0:
             return 0.0
-        self.a.model(coef, intercept, coef_sum, intercept_sum)
+        self.a.model(coef, intercept, coef_sum, intercept_sum, velocity[0],
+                     velocity[1])
         self.set_steps(steps, losses)
         self.a.p.average_from = average_from
+        if (self.a.p.coef_velocity != NULL) != (self.a.p.momentum > 0.0):
+            raise ValueError("There must be a velocity if, and only if, there is "
+                             "momentum.")
         if self.averaging != (coef_sum is not None):
             raise ValueError("There must be sums of the iterates if, and only if, "
                              "they are averaged.")
@@ -111,6 +125,7 @@ cdef class Epoch:
                 total = block_epoch(
                     self.X, self.loss, &self.a.p, NULL, &self.a.buffers
                 )
+            self.loss.check()
             return total
         self.lazy.history_from = 0
         if self.lazy.moment_seen != NULL and (
@@ -120,6 +135,7 @@ cdef class Epoch:
             self.lazy.history = &self.history[0]
         with nogil:
             total = row_epoch(self.X, self.loss, &self.a.p, &self.lazy)
+        self.loss.check()
         return total
 
     cdef set_steps(self, const double[::1] steps, double[::1] losses):
@@ -233,4 +249,5 @@ cdef class MetricEpoch(Epoch):
                 total = block_epoch(
                     self.X, self.loss, &self.a.p, &self.metric, &self.a.buffers
                 )
+        self.loss.check()
         return total, self.metric.weight_sum

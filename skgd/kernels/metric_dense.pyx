@@ -56,7 +56,10 @@ cdef double metric_plain_loop(
         x = values + order[t] * stride
         products = metric.products + 2 * order[t]
         z = dot(x, coef, n, next_row) - shift * products[1] + offset
-        value = loss.point(y[t], z, &slope)
+        if p.y_columns == 1:
+            value = loss.point(y[t], z, &slope)
+        else:
+            value = loss.rows(y + t * p.y_columns, &z, NULL, &slope, 1, 1, NULL)
         if weight != NULL:
             value *= weight[t]
             slope *= weight[t]

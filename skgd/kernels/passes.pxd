@@ -39,6 +39,10 @@ cdef struct Pass:
     Py_ssize_t n_outputs
     double* coef
     double* intercept
+    double* coef_velocity       # NULL: no momentum
+    double* intercept_velocity
+    double momentum
+    bint nesterovs
     # Running sums of W and b over updates, from update `average_from` on.
     double* coef_sum            # NULL: no averaging
     double* intercept_sum
@@ -72,7 +76,8 @@ cdef class Arguments:
     cdef list arrays
 
     cdef visit(self, order, y, weight)
-    cdef model(self, coef, intercept, coef_sum, intercept_sum)
+    cdef model(self, coef, intercept, coef_sum, intercept_sum, coef_velocity=*,
+               intercept_velocity=*)
     cdef double* numbers(self, Py_ssize_t size)
 
 

@@ -66,10 +66,11 @@ cdef class Arguments:
         self.p.n_order = n
         self.p.n_updates = (n + self.p.batch_size - 1) // self.p.batch_size
 
-    cdef model(self, coef, intercept, coef_sum, intercept_sum):
-        """Point to a model, and to the sums of its iterates (or None)."""
+    cdef model(self, coef, intercept, coef_sum, intercept_sum, coef_velocity=None,
+               intercept_velocity=None):
+        """Point to a model, the sums of its iterates and its last move (or None)."""
         cdef double[::1] b = intercept
-        for array in (coef, coef_sum):
+        for array in (coef, coef_sum, coef_velocity):
             if array is not None and not (
                 array.shape == (b.shape[0], self.p.n_features)
                 and array.flags["F_CONTIGUOUS" if self.X.sparse else "C_CONTIGUOUS"]
@@ -82,6 +83,8 @@ cdef class Arguments:
         self.p.coef, self.p.intercept = pointer(flat(coef)), &b[0]
         self.p.coef_sum = pointer(flat(coef_sum))
         self.p.intercept_sum = pointer(intercept_sum)
+        self.p.coef_velocity = pointer(flat(coef_velocity))
+        self.p.intercept_velocity = pointer(intercept_velocity)
 
 
 cdef double* pointer(double[::1] array) noexcept:

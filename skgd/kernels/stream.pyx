@@ -116,6 +116,7 @@ def run_stream(
             total = stream_of_sparse(X, rows, m, target, columns, w, loss, &s, out)
         else:
             total = stream_of_dense(X, rows, m, target, columns, w, loss, &s, out)
+    loss.check()
     return total
 
 

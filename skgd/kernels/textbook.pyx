@@ -225,6 +225,7 @@ cdef double row_epoch(Rows X, Loss loss, Pass* p, Lazy* lazy) noexcept nogil:
     """One epoch; `lazy` is all zeros, but for memory where it is needed."""
     cdef bint plain = (
         p.batch_size == 1 and p.n_outputs == 1 and p.l1 == 0.0 and p.coef_sum == NULL
+        and p.y_columns == 1
     )
     if X.single and X.wide_index:
         return typed(

@@ -190,11 +190,12 @@ cdef class Multinomial(Loss):
         cdef Py_ssize_t i, k, label
         cdef double total = 0.0
         cdef double s = 1.0
-        cdef double largest, sum_exp, factor
+        cdef double largest, sum_exp, factor, own
         for i in range(n_rows):
             if weight != NULL:
                 s = weight[i]
             label = <Py_ssize_t> y[i]
+            own = z[label]
             largest = z[0]
             for k in range(1, n_outputs):
                 largest = fmax(largest, z[k])
@@ -202,7 +203,7 @@ cdef class Multinomial(Loss):
             exps(slopes, z, largest, n_outputs)
             for k in range(n_outputs):
                 sum_exp += slopes[k]
-            total += s * (log(sum_exp) + (largest - z[label]))
+            total += s * (log(sum_exp) + (largest - own))
             factor = s / sum_exp
             for k in range(n_outputs):
                 slopes[k] *= factor

@@ -72,6 +72,7 @@ cdef class Loss:
         `z` and `slopes` are (n_rows, n_outputs) and C-ordered, and so is `y`;
         `weight` is (n_rows,) or NULL. The sum of each output is added to `totals`,
         (n_outputs,), unless that is NULL; if outputs are coupled, all to the first.
+        `slopes` may be the memory of `z`.
         """
         cdef Py_ssize_t i, k
         cdef double total = 0.0, value
@@ -151,6 +152,32 @@ cdef class Loss:
                 value_view[i] = self.point(y_flat[i], z_flat[i], &slope_view[i])
         return value.reshape(z.shape), slope.reshape(z.shape)
 
+    def sums(self, y, z, weight):
+        """The weighted sum of losses, and that of the slopes of each output.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n, K), or of class indices (n, 1)
+        z : ndarray of shape (n, K)
+        weight : ndarray of shape (n,)
+
+        Returns
+        -------
+        total : float
+        slopes : ndarray of shape (K,)
+        """
+        cdef const double[:, ::1] targets = np.ascontiguousarray(y, float)
+        cdef const double[:, ::1] at = np.ascontiguousarray(z, float)
+        cdef const double[::1] weights = np.ascontiguousarray(weight, float)
+        out = np.empty_like(at)
+        cdef double[:, ::1] slopes = out
+        if not targets.shape[0] == at.shape[0] == weights.shape[0] > 0:
+            raise ValueError("There must be a target and a weight for each row.")
+        total = self.rows(&targets[0, 0], &at[0, 0], &weights[0], &slopes[0, 0],
+                          at.shape[0], at.shape[1], NULL)
+        self.check()
+        return total, out.sum(axis=0)
+
     def second_derivative(self, y, z, double width, double step):
         """That of the loss, or of its Moreau envelope, at arrays; not below zero.
 
@@ -207,6 +234,9 @@ cdef class Loss:
         ndarray of shape (K,)
         """
         return targets.mean()
+
+    def check(self):
+        """Raise what the user's code raised since; to be called after each loop."""
 
     def check_targets(self, y):
         """Raise ValueError where y lies outside the domain of the loss."""
@@ -279,6 +309,9 @@ cdef class Outputs(Loss):
             z += n_outputs
             slopes += n_outputs
         return total
+
+    def check(self):
+        self.loss.check()
 
     @property
     def residual(self):

@@ -14,10 +14,12 @@ class Targets:
     y : ndarray of shape (n, K), or of class indices (n, 1)
     weight : ndarray of shape (n,) or None
         None if all weigh 1.
+    offset : ndarray of shape (n, K) or float
+        What is added to predictions; see `skgd.objective.offset`.
     """
 
-    def __init__(self, y, weight=None):
-        self.y, self.weight = y, weight
+    def __init__(self, y, weight=None, offset=0.0):
+        self.y, self.weight, self.offset = y, weight, offset
 
     def mean(self):
         """The mean by weight, (K,)."""

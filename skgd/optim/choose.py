@@ -47,7 +47,8 @@ def textbook_method(problem, state, batch_size, rng, parameters, former=None):
         eta0 = state.eta = stable_step(problem, batch_size, rng)
     method = Textbook(
         problem, state, parameters["solver"], batch_size, schedule,
-        learning_rate == "adaptive",
+        learning_rate == "adaptive", parameters["momentum"],
+        parameters["nesterovs_momentum"],
     )  # fmt: skip
     return method, eta0
 

@@ -29,6 +29,7 @@ import numpy as np
 from skgd.objective import penalties
 from skgd.objective.classification import OneVsRest
 from skgd.objective.loss import Outputs
+from skgd.objective.offset import Offset
 from skgd.optim.descent import Descent
 from skgd.optim.l1 import Orthant, Proximal, least_norm
 from skgd.optim.quasi_newton import inner
@@ -70,6 +71,8 @@ class Finish:
         self.descents = None
         self.n_products = 0.0  # of the last look, for each value that a pass reads
         loss = problem.loss
+        self.has_offset = isinstance(loss, Offset)
+        loss = loss.loss if self.has_offset else loss
         self.by_class = isinstance(loss, OneVsRest)
         self.single = loss.loss if self.by_class else loss  # the loss of one output
 
@@ -123,15 +126,14 @@ class Finish:
             [np.arange(d.outputs.start, d.outputs.stop) for d in self.open]
         )
         some = len(outputs) < K
-        self.outputs = outputs if some and not self.by_class else None
-        classes = outputs if self.by_class else None
+        self.outputs = outputs if some and self.by_columns() else None
         if self.by_class and (some or loss.kinked):
-            loss = Outputs(self.single, classes)
+            loss = self.loss_of(outputs)
         self.exact = None
         if loss.kinked:
             self.exact = loss
             self.widths = np.array([d.width for d in self.open])
-            loss = Outputs(self.single, classes, self.widths)
+            loss = self.loss_of(outputs, self.widths)
             if len(outputs) < self.n_columns:
                 kept = [d.own.start for d in self.open]
                 self.multipliers, self.n_columns = (
@@ -145,6 +147,17 @@ class Finish:
             size = d.outputs.stop - d.outputs.start
             d.own = slice(start, start + size)  # of the outputs in a pass
             start += size
+
+    def by_columns(self):
+        """Whether some outputs take some columns of the targets."""
+        return self.has_offset or not self.by_class
+
+    def loss_of(self, outputs, widths=None):
+        """The loss of some outputs, or its envelopes."""
+        loss = self.single
+        if self.by_class or widths is not None:
+            loss = Outputs(loss, outputs if self.by_class else None, widths)
+        return Offset(loss, self.by_class) if self.has_offset else loss
 
     def epoch(self, state, visits, objectives=None):
         """Make a pass, whatever the visits. As in `Method`."""
@@ -241,6 +254,7 @@ class Finish:
             data, z = self.multipliers.look(descent.own, many, descent.point, fresh)
         else:
             data, z = sample.data, sample.data.predictions(*descent.point)
+        z = z + data.offset(descent.outputs)
         if problem.loss.coupled:
             return self.softmax_curvature(z)
         y, step = data.labels(*self.target(descent)), 1e-4 * (descent.width or 1.0)
@@ -266,10 +280,9 @@ class Finish:
         loss, outputs, multipliers = problem.loss, None, None
         if not loss.coupled:
             only = np.arange(descent.outputs.start, descent.outputs.stop)
-            classes = only if self.by_class else None
-            outputs = None if self.by_class else only
+            outputs = only if self.by_columns() else None
             widths = np.array([descent.width]) if descent.kinked else None
-            loss = Outputs(self.single, classes, widths)
+            loss = self.loss_of(only, widths)
         if descent.kinked:
             own = np.arange(descent.own.start, descent.own.stop)
             multipliers = self.multipliers.columns(own)

@@ -26,7 +26,6 @@ from skgd.kernels import (
     run_stream,
     stream_result,
 )
-from skgd.objective.targets import Targets
 from skgd.optim.stability import draw
 from skgd.optim.sums import times
 
@@ -82,9 +81,11 @@ def start(problem, dtype, sparse=None):
     }
     state["scalars"][NOW] = 1.0
     if problem.fit_intercept and problem.loss.starts_at_first_row:
-        first = problem.loss.constant(Targets(problem.data.y[:1]), K)
+        row = problem.data.take(np.arange(1)).targets()
+        first = problem.loss.constant(row, K)
         # Of a count of zero, the logarithm is -inf.
-        first = np.maximum(first, -2.0) if not problem.loss.residual else first
+        if not problem.loss.residual:
+            first = np.maximum(first, -2.0 - row.offset)
         state["intercept"][:] = state["intercept_mean"][:] = first
     return state
 

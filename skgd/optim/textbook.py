@@ -29,15 +29,25 @@ class Textbook:
     """Epochs of gradient descent with the steps of a schedule, and nothing else.
 
     With `adaptive`, the step is divided by 5 where training would end, until it is
-    very small. If epochs are watched, their updates are
-    made one at a time.
+    very small. If epochs are watched, their updates are made one at a time.
+
+    With `momentum`, each update goes on with a share of the last move: by Polyak's
+    heavy ball or, `nesterovs`, as Sutskever, Martens, Dahl and Hinton, "On the
+    importance of initialization and momentum in deep learning", ICML 2013, section 2,
+    in the form of scikit-learn's MLPs: at the point that their gradients are taken at.
     """
 
     recovers = False
     patient = True
 
-    def __init__(self, problem, state, name, batch_size, schedule, adaptive=False):
+    def __init__(
+        self, problem, state, name, batch_size, schedule, adaptive=False,
+        momentum=0.0, nesterovs=False,
+    ):  # fmt: skip
         self.problem = problem
+        self.momentum, self.nesterovs = momentum, nesterovs
+        if momentum and state.velocity[0] is None:
+            state.velocity = np.zeros_like(state.coef), np.zeros_like(state.intercept)
         self.name = name
         self.batch_size = batch_size
         self.averages = state.average > 0
@@ -62,15 +72,17 @@ class Textbook:
     def updates(self):
         problem, batch_size = self.problem, self.batch_size
         if not problem.data.local:
-            return WholeBatch(problem)
+            return WholeBatch(problem, self.momentum, self.nesterovs)
         X, K = problem.data.X, problem.n_outputs
         return Epoch(
             X, problem.loss, problem.l1, problem.l2,
             batch_size=batch_size,
             n_outputs=K,
             fit_intercept=problem.fit_intercept,
-            by_blocks=by_blocks(X, batch_size, K),
+            by_blocks=self.momentum > 0.0 or by_blocks(X, batch_size, K),
             averaging=self.averages,
+            momentum=self.momentum,
+            nesterovs=self.nesterovs,
         )  # fmt: skip
 
     def n_shuffled(self, max_iter):
@@ -103,7 +115,7 @@ class Textbook:
         if self.reference is None:
             self.reference = objective
         result = EpochResult(objective, self.name, eta)
-        if self.before is not None:
+        if self.before is not None and not self.momentum:
             result.gradient_norm = self.norm_of_move(self.before, state, eta)
         return result
 
@@ -149,7 +161,7 @@ class Textbook:
             state.average_intercept *= n_before
         total = self.updates.run(
             visits, steps, state.coef, state.intercept, state.average_coef,
-            state.average_intercept, average_from, losses,
+            state.average_intercept, average_from, losses, state.velocity,
         )  # fmt: skip
         if n_averaged:
             state.average_coef /= n_averaged
@@ -210,12 +222,12 @@ class Textbook:
 class WholeBatch:
     """An update by the gradient of all rows, wherever they are; in place of `Epoch`."""
 
-    def __init__(self, problem):
-        self.problem = problem
+    def __init__(self, problem, momentum, nesterovs):
+        self.problem, self.momentum, self.nesterovs = problem, momentum, nesterovs
 
     def run(
         self, visits, steps, coef, intercept, average_coef, average_intercept,
-        average_from, losses,
+        average_from, losses, velocity,
     ):  # fmt: skip
         """As `skgd.kernels.Epoch.run`, of one step."""
         problem, (eta,) = self.problem, steps
@@ -226,13 +238,26 @@ class WholeBatch:
         if losses is not None:
             losses[0] = total / problem.n_rows
         step = eta / problem.n_rows
-        coef *= max(0.0, 1.0 - eta * problem.l2)
-        coef -= step * gradient
+        if self.momentum:
+            self.accelerate(
+                coef, velocity[0], step * gradient + eta * problem.l2 * coef
+            )
+            if problem.fit_intercept:
+                self.accelerate(intercept, velocity[1], step * slope)
+        else:
+            coef *= max(0.0, 1.0 - eta * problem.l2)
+            coef -= step * gradient
+            if problem.fit_intercept:
+                intercept -= step * slope
         if problem.l1:
             coef[:] = penalties.shrink(coef, eta * problem.l1)
-        if problem.fit_intercept:
-            intercept -= step * slope
         if average_coef is not None and average_from == 0:
             average_coef += coef
             average_intercept += intercept
         return total
+
+    def accelerate(self, w, velocity, move):
+        """An update with momentum, as of the kernel."""
+        velocity *= self.momentum
+        velocity -= move
+        w += self.momentum * velocity - move if self.nesterovs else velocity

@@ -37,12 +37,16 @@ def why_alone(estimator):
         return "single rows"
     if penalties.strengths(e.penalty, e.alpha, e.l1_ratio)[0]:
         return "an L1 penalty"
+    if not isinstance(e.loss, str):
+        return "a loss of the user"
     if e._losses[e.loss][0].degenerate:
         return "a loss that guides nothing"
     if callable(e.learning_rate):
         return "a callable learning_rate"
-    if e.average or e.early_stopping or e.warm_start or e.record != "epoch":
-        return "average, early_stopping, warm_start or record"
+    if e.average or e.momentum or e.early_stopping or e.warm_start:
+        return "average, momentum, early_stopping or warm_start"
+    if e.record != "epoch":
+        return "record"
     if e.verbose or getattr(e, "_skl_callbacks", None):
         return "verbose or callbacks"
     if not (e.random_state is None or isinstance(e.random_state, int | np.integer)):
@@ -132,7 +136,7 @@ def default_scores(estimators, X, y):
     model = copy(estimators[0])
     model.coef_ = np.concatenate([np.atleast_2d(e.coef_) for e in estimators])
     model.intercept_ = np.concatenate([e.intercept_ for e in estimators])
-    z = model._linear_predictions(X)[0]
+    z, _ = model._linear_predictions(X, None)
     if isinstance(model, RegressorMixin):
         predicted = model._predictions(z)
         y = np.broadcast_to(y.reshape(-1, 1), predicted.shape)

@@ -99,11 +99,15 @@ class LocalData:
         Their weights; None if all weigh 1.
     rows : ndarray of intp of shape (n_rows,) or None
         Which rows of X those are; None for all of them.
+    n_offsets : int
+        How many of the columns of y are offsets, the last ones; see
+        `skgd.objective.offset`.
     """
 
     local = True
 
-    def __init__(self, X, y, weight=None, rows=None):
+    def __init__(self, X, y, weight=None, rows=None, n_offsets=0):
+        self.n_targets = y.shape[1] - n_offsets
         self.array, self.X = X, Rows(X)
         self.y, self.weight, self.rows = y, weight, rows
         self.n_features = X.shape[1]
@@ -166,7 +170,13 @@ class LocalData:
         return taken
 
     def targets(self, outputs=slice(None)):
-        return Targets(self.y[:, outputs], self.weight)
+        y = self.y[:, : self.n_targets]
+        return Targets(y[:, outputs], self.weight, self.offset(outputs))
+
+    def offset(self, outputs=slice(None)):
+        """What is added to predictions of these outputs, (n_rows, k), or 0."""
+        offsets = self.y[:, self.n_targets :]
+        return offsets[:, outputs] if offsets.shape[1] else 0.0
 
     def labels(self, output, by_class):
         """The targets of an output, (n_rows, 1); by class, 1 and -1."""
@@ -222,7 +232,10 @@ class LocalData:
             return self.y
         key, columns = self._column
         if key != (key := tuple(outputs)):
-            columns = np.ascontiguousarray(self.y[:, outputs])
+            own = outputs if self.n_targets > 1 else [0]
+            if self.y.shape[1] > self.n_targets:
+                own = np.concatenate([own, self.n_targets + outputs])
+            columns = np.ascontiguousarray(self.y[:, own])
             self._column = key, columns
         return columns
 
@@ -260,7 +273,8 @@ class Multipliers:
         """
         width, next_width = widths
         y = self.data.labels(*target)
-        _, m = loss.value_and_slope(y, self.z[:, own], width)
+        z = self.z[:, own] + self.data.offset(slice(target[0], target[0] + 1))
+        _, m = loss.value_and_slope(y, z, width)
         self.offset[:, own] = next_width * m
         squares = (m * self.offset[:, own])[:, 0]
         if self.data.weight is not None:

@@ -13,7 +13,8 @@ class State:
 
     `t` is the number of the next update, `eta` the eta0 handed to the schedule.
     `average` is the number of the first update whose result enters the averages;
-    0 for no averaging.
+    0 for no averaging. `velocity` is the last move of coefficients and intercepts, of
+    descent with momentum.
     """
 
     coef: np.ndarray
@@ -23,6 +24,7 @@ class State:
     average: int = 0
     average_coef: np.ndarray | None = None
     average_intercept: np.ndarray | None = None
+    velocity: tuple = (None, None)
 
     def start_average(self, first):
         """Average the iterates from update number `first` on; 0 for none of them."""
@@ -64,6 +66,7 @@ class State:
             self.average,
             copied(self.average_coef),
             copied(self.average_intercept),
+            tuple(map(copied, self.velocity)),
         )
 
 
@@ -76,7 +79,7 @@ class Memory:
     eta : float
         The eta0 that a schedule was handed.
     trained : State or None
-        The state behind averaged coefficients.
+        The state behind averaged coefficients, or with momentum.
     stream : dict or None
         The state of a stream (see `skgd.optim.streaming`), and in
     given : tuple

@@ -146,7 +146,10 @@ def test_what_was_lowered_stays_lowered_if_the_first_step_is_the_same():
         (0.01, None, 0.01, 0.01),
     ]:
         state = State(np.zeros((1, 4)), np.zeros(1), t=9, eta=0.002)
-        parameters = {"learning_rate": "auto", "eta0": eta0, "solver": "sgd"}
+        parameters = {
+            "learning_rate": "auto", "eta0": eta0, "solver": "sgd", "momentum": 0.0,
+            "nesterovs_momentum": True,
+        }  # fmt: skip
         _, given = choose.textbook_method(problem, state, 1, rng, parameters, former)
         assert (given, state.eta) == (first, eta)
 

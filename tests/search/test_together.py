@@ -32,6 +32,11 @@ SETTINGS = [
 NAMES = ["n_iter_", "stop_reason_", "t_", "eta0_", "batch_size_", "n_features_in_"]
 
 
+class Own:
+    def value_and_slope(self, y, z):
+        return (z - y) ** 2 / 2, z - y
+
+
 def fit_together(models, X, y, weight=None, rows=None):
     rows = np.arange(len(y)) if rows is None else rows
     problem = together.prepare(models, X, y, weight, rows)
@@ -173,6 +178,8 @@ def test_partial_fit_goes_on():
         (GDClassifier, {"loss": "perceptron"}, "guides nothing"),
         (GDRegressor, {"learning_rate": lambda t, eta0: eta0 + 0 * t}, "callable"),
         (GDRegressor, {"average": True}, "average"),
+        (GDRegressor, {"momentum": 0.9}, "momentum"),
+        (GDRegressor, {"loss": Own()}, "a loss of the user"),
         (GDRegressor, {"early_stopping": True}, "early_stopping"),
         (GDRegressor, {"warm_start": True}, "warm_start"),
         (GDRegressor, {"record": "update"}, "record"),

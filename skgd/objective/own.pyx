@@ -1,0 +1,216 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""Losses of the user: Python objects, and compiled functions.
+
+Both take the targets that a built-in loss would: numbers, or labels of -1 and +1, and
+linear predictions z, and tell loss(y, z) and its derivative in z. See `loss` of
+:class:`skgd.GDRegressor` for what they promise.
+"""
+
+from cpython.pycapsule cimport (
+    PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer,
+)
+from libc.math cimport INFINITY, NAN
+from libc.string cimport memcpy
+
+from skgd.objective.loss cimport Loss
+
+import numpy as np
+from scipy import LowLevelCallable
+
+from skgd.objective.constant import best_constant
+
+SIGNATURE = "double (double, double, double *)"
+WITH_DATA = "double (double, double, double *, void *)"
+ROWS = 1000  # that a bound of the curvature is looked for in
+
+ctypedef double (*Function)(double, double, double*) noexcept nogil
+ctypedef double (*FunctionOfData)(double, double, double*, void*) noexcept nogil
+
+
+cdef class OwnLoss(Loss):
+    """Of which nothing is known but values and slopes."""
+
+    convex = False
+
+    def __init__(self):
+        self.max_curvature = self.max_slope = INFINITY
+
+    def constant(self, targets, n_outputs=1):
+        """The best intercepts, from the mean of y or, where that is worse, from 0."""
+        weight = targets.weight
+        weight = np.ones(len(targets.y)) if weight is None else weight
+        starts = np.zeros((2, targets.y.shape[1]))
+        starts[1] = np.average(targets.y, axis=0, weights=weight)
+        values = [self._value(targets, start, weight) for start in starts]
+        if not np.any(np.isfinite(values)):
+            raise ValueError(
+                "The loss is NaN or infinite, both at z = 0 and where z is the mean of "
+                "y."
+            )
+        return best_constant(self, targets, starts[np.nanargmin(values)])
+
+    def _value(self, targets, start, weight):
+        at = np.broadcast_to(start + targets.offset, targets.y.shape)
+        value = self.sums(targets.y, at, weight)[0]
+        if value < 0.0:
+            raise ValueError("The loss is negative. Add to it what makes it least 0.")
+        return value
+
+    def curvature(self, targets):
+        """The largest one at the best constant model, of some rows."""
+        every = -(-len(targets.y) // ROWS)
+        y = targets.y[::every]
+        z = self.constant(targets) + np.zeros(y.shape)
+        step = 1e-4 * max(1.0, float(np.abs(z).max()))
+        largest = self.second_derivative(y, z, 0.0, step).max()
+        return largest if 0.0 < largest < INFINITY else 1.0
+
+
+cdef class CompiledLoss(OwnLoss):
+    """A compiled function.
+
+    Parameters
+    ----------
+    function : scipy.LowLevelCallable
+    """
+
+    cdef Function function
+    cdef FunctionOfData function_of_data
+    cdef void* data
+    cdef object kept  # alive
+
+    def __init__(self, function):
+        OwnLoss.__init__(self)
+        if function.signature not in (SIGNATURE, WITH_DATA):
+            raise ValueError(
+                f"A compiled loss must have the signature {SIGNATURE!r} or "
+                f"{WITH_DATA!r}; got {function.signature!r}."
+            )
+        self.kept = function
+        capsule = tuple.__getitem__(function, 0)
+        cdef void* pointer = PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+        if function.signature == SIGNATURE:
+            self.function = <Function> pointer
+        else:
+            self.function_of_data = <FunctionOfData> pointer
+            self.data = PyCapsule_GetContext(capsule)
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        if self.function != NULL:
+            return self.function(y, z, slope)
+        return self.function_of_data(y, z, slope, self.data)
+
+
+cdef class PythonLoss(OwnLoss):
+    """An object with a method `value_and_slope`, which is called with the GIL.
+
+    Loops cannot raise: what it raises is kept for `check`, and every loss is NaN until
+    then.
+    """
+
+    cdef readonly object loss
+    cdef object error
+
+    def __init__(self, loss):
+        OwnLoss.__init__(self)
+        self.loss = loss
+
+    def __reduce__(self):
+        return PythonLoss, (self.loss,)
+
+    @property
+    def convex(self):
+        return bool(getattr(self.loss, "convex", False))
+
+    def predict(self, z):
+        inverse_link = getattr(self.loss, "inverse_link", None)
+        return z if inverse_link is None else inverse_link(z)
+
+    def check(self):
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
+    def value_and_slope(self, y, z, double width=0.0):
+        """As of `Loss`, by one call."""
+        y, z = np.broadcast_arrays(np.asarray(y, float), np.asarray(z, float))
+        found = []
+        for array in self.loss.value_and_slope(y.ravel(), z.ravel()):
+            array = np.ascontiguousarray(array, float)
+            if array.shape != (y.size,):
+                raise ValueError(
+                    "value_and_slope(y, z) must return two arrays of the shape of y, "
+                    f"{(y.size,)}; got one of {array.shape}."
+                )
+            found.append(array.reshape(y.shape))
+        value, slope = found
+        return value, slope
+
+    def second_derivative(self, y, z, double width, double step):
+        """As of `Loss`, by two calls."""
+        z = np.asarray(z, float)
+        _, low = self.value_and_slope(y, z - step)
+        _, high = self.value_and_slope(y, z + step)
+        return np.maximum((high - low) / (2.0 * step), 0.0)
+
+    cdef double point(self, double y, double z, double* slope) noexcept nogil:
+        return self.rows(&y, &z, NULL, slope, 1, 1, NULL)
+
+    cdef double rows(
+        self,
+        const double* y,
+        const double* z,
+        const double* weight,
+        double* slopes,
+        Py_ssize_t n_rows,
+        Py_ssize_t n_outputs,
+        double* totals,
+    ) noexcept nogil:
+        with gil:
+            return self.rows_of_object(
+                y, z, weight, slopes, n_rows, n_outputs, totals
+            )
+
+    cdef double rows_of_object(
+        self, const double* y, const double* z, const double* weight, double* slopes,
+        Py_ssize_t n_rows, Py_ssize_t n_outputs, double* totals,
+    ) noexcept:
+        cdef Py_ssize_t size = n_rows * n_outputs, i, k
+        cdef double total = 0.0, s = 1.0, value
+        cdef const double[::1] values
+        cdef const double[::1] given
+        cdef double[::1] targets
+        cdef double[::1] at
+        if self.error is None:
+            try:
+                # Copies, which the user may keep.
+                targets, at = np.empty(size), np.empty(size)
+                memcpy(&targets[0], y, size * sizeof(double))
+                memcpy(&at[0], z, size * sizeof(double))
+                values, given = self.value_and_slope(targets, at)
+            except BaseException as error:
+                self.error = error
+        if self.error is not None:
+            for i in range(size):
+                slopes[i] = NAN
+            return NAN
+        for i in range(n_rows):
+            if weight != NULL:
+                s = weight[i]
+            for k in range(n_outputs):
+                value = s * values[i * n_outputs + k]
+                slopes[i * n_outputs + k] = s * given[i * n_outputs + k]
+                total += value
+                if totals != NULL:
+                    totals[k] += value
+        return total
+
+
+def own_loss(given):
+    """The loss that a user gave: an object, or a compiled function."""
+    if hasattr(given, "value_and_slope"):
+        return PythonLoss(given)
+    if not isinstance(given, LowLevelCallable):
+        given = LowLevelCallable(given.ctypes)  # of numba
+    return CompiledLoss(given)

@@ -1,0 +1,151 @@
+"""Momentum, next to that of scikit-learn's MLPs, whose updates are the same."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from skgd import GDClassifier, GDRegressor
+
+N, P, STEP, ALPHA = 60, 4, 0.01, 0.01
+rng = np.random.default_rng(0)
+X = rng.normal(size=(N, P)) + 0.5
+Y = X @ rng.normal(size=(P, 2)) + rng.normal(size=(N, 2))
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def network(estimator, y, nesterovs, batch_size, n_epochs, start, penalty=ALPHA):
+    """The coefficients (K, p) and intercepts of a network without hidden layers."""
+    model = estimator(
+        hidden_layer_sizes=(), solver="sgd", alpha=penalty * batch_size, shuffle=False,
+        batch_size=batch_size, learning_rate_init=STEP, momentum=0.9, max_iter=n_epochs,
+        nesterovs_momentum=nesterovs, tol=0.0, n_iter_no_change=10**6, warm_start=True,
+    )  # fmt: skip
+    model.set_params(max_iter=1).fit(X, y)
+    model.coefs_, model.intercepts_ = [start[0].T.copy()], [start[1].copy()]
+    model.set_params(max_iter=n_epochs).fit(X, y)
+    return model.coefs_[0].T, model.intercepts_[0]
+
+
+def descent(estimator=GDRegressor, **parameters):
+    return estimator(**{
+        "eta0": STEP, "learning_rate": "constant", "momentum": 0.9, "alpha": ALPHA,
+        "shuffle": False, "tol": None, "max_iter": 20, **parameters,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("batch_size", [60, 20, 2])
+@pytest.mark.parametrize("nesterovs", [True, False])
+def test_the_coefficients_of_a_network(nesterovs, batch_size, n_outputs):
+    y = Y[:, 0] if n_outputs == 1 else Y
+    start = rng.normal(size=(n_outputs, P)), rng.normal(size=n_outputs)
+    model = descent(
+        solver="batch" if batch_size == N else "minibatch",
+        batch_size="auto" if batch_size == N else batch_size,
+        nesterovs_momentum=nesterovs,
+    )  # fmt: skip
+    model.fit(X, y, coef_init=start[0].reshape((*y.shape[1:], P)),
+              intercept_init=start[1])  # fmt: skip
+    coef, intercept = network(MLPRegressor, y, nesterovs, batch_size, 20, start)
+    np.testing.assert_allclose(np.atleast_2d(model.coef_), coef, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(model.intercept_, intercept, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("nesterovs", [True, False])
+def test_the_coefficients_of_a_classifying_network(nesterovs):
+    y = Y[:, 0] > 0
+    start = np.zeros((1, P)), np.zeros(1)
+    model = descent(GDClassifier, batch_size=20, nesterovs_momentum=nesterovs).fit(X, y)
+    coef, intercept = network(MLPClassifier, y, nesterovs, 20, 20, start)
+    np.testing.assert_allclose(model.coef_, coef, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(model.intercept_, intercept, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "hinge"])
+@pytest.mark.parametrize("solver", ["batch", "minibatch"])
+@pytest.mark.parametrize("store", [
+    sp.csr_array, lambda X: X.astype(np.float32),
+    lambda X: sp.csr_array(X.astype(np.float32)),
+])  # fmt: skip
+def test_storages(store, solver, loss):
+    y, weight = np.argmax(np.c_[Y, X[:, 0]], axis=1), rng.integers(0, 3, N)
+    rounded = X.astype(np.float32).astype(float)
+    model = descent(GDClassifier, loss=loss, solver=solver)
+    expected = model.fit(rounded, y, weight).coef_
+    np.testing.assert_allclose(model.fit(store(rounded), y, weight).coef_, expected,
+                               rtol=1e-5, atol=1e-6)  # fmt: skip
+
+
+@pytest.mark.parametrize("average", [False, True, 7])
+@pytest.mark.parametrize("solver", ["batch", "minibatch"])
+def test_a_stream_goes_on_with_its_last_move(solver, average):
+    model = descent(solver=solver, average=average, max_iter=4).fit(X, Y)
+    stream = descent(solver=solver, average=average)
+    for k in range(4):
+        stream = pickle.loads(pickle.dumps(stream))
+        stream.partial_fit(X if k % 2 else sp.csr_array(X), Y)
+    np.testing.assert_allclose(stream.coef_, model.coef_, rtol=1e-10)
+    np.testing.assert_allclose(stream.intercept_, model.intercept_, rtol=1e-10)
+
+
+def test_a_stream_begins_and_ends_momentum():
+    plain = descent(momentum=0.0).partial_fit(X, Y)
+    plain.set_params(momentum=0.9, average=True).partial_fit(X, Y)
+    assert not np.allclose(plain._memory.trained.velocity[0], 0.0)
+    plain.set_params(momentum=0.0).partial_fit(X, Y)
+    assert plain._memory.trained.velocity == (None, None)
+
+
+def test_a_fit_begins_at_rest():
+    model = descent(max_iter=1).fit(X, Y)
+    once = model.coef_
+    np.testing.assert_array_equal(model.fit(X, Y).coef_, once)
+    warm = descent(max_iter=1, warm_start=True).fit(X, Y).fit(X, Y)
+    again = descent(max_iter=1).fit(
+        X, Y, coef_init=once, intercept_init=model.intercept_
+    )
+    np.testing.assert_array_equal(warm.coef_, again.coef_)
+
+
+def test_narrow_valleys_are_crossed_sooner():
+    # Polyak: the rate is 1 - 2 / sqrt(condition) in place of 1 - 2 / condition.
+    stretched = rng.normal(size=(N, 2)) * [1.0, 0.05]
+    y = stretched @ [1.0, 20.0]
+    left = {}
+    for momentum in (0.0, 0.9):
+        model = descent(
+            solver="batch", momentum=momentum, eta0=0.5, penalty=None, max_iter=500,
+            fit_intercept=False,
+        )  # fmt: skip
+        left[momentum] = model.fit(stretched, y).objective_
+    assert left[0.9] < 0.01 * left[0.0]
+
+
+def test_no_gradient_norm_is_told():
+    # A move is no multiple of the gradient.
+    model = descent(solver="batch").fit(X, Y)
+    assert np.isnan(model.history_["gradient_norm"]).all()
+
+
+def test_too_large_a_step_diverges():
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        model = descent(solver="batch", eta0=5.0).fit(X, Y)
+    assert model.stop_reason_ == "diverged"
+
+
+@pytest.mark.parametrize("parameters, said", [
+    ({"eta0": "auto", "learning_rate": "auto"}, "set eta0 to a number"),
+    ({"solver": "sgd"}, "use solver='minibatch' or 'batch'"),
+    ({"penalty": "l1"}, "use penalty 'l2' or None"),
+    ({"penalty": "elasticnet"}, "use penalty 'l2' or None"),
+    ({"momentum": 1.0}, "The 'momentum' parameter of GDRegressor must be a float in"),
+    ({"nesterovs_momentum": 2}, "The 'nesterovs_momentum' parameter of GDRegressor"),
+])  # fmt: skip
+def test_where_there_is_none(parameters, said):
+    for call in (descent(**parameters).fit, descent(**parameters).partial_fit):
+        with pytest.raises(ValueError, match=said):
+            call(X, Y)
