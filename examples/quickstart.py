@@ -3,8 +3,8 @@
     python examples/quickstart.py
 
 Each solver in a pipeline, with no step size given; then a grid search over eta0 and
-solver. The data sets come with scikit-learn. Scores are R^2 or accuracy on rows kept
-apart.
+solver, which trains together what shares its rows. The data sets come with
+scikit-learn. Scores are R^2 or accuracy on rows kept apart.
 """
 
 import time
@@ -13,11 +13,11 @@ import warnings
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skgd import GDClassifier, GDRegressor
+from skgd import GDClassifier, GDRegressor, GridSearchCV
 
 # The batch solver and small steps may use up their epochs, which the table shows.
 warnings.simplefilter("ignore", ConvergenceWarning)

@@ -8,6 +8,7 @@ Folders, each of which imports only those above it:
 - `optim`: methods, or how an epoch steps;
 - `distributed`: rows in the partitions of dask collections;
 - `estimators`: what users of scikit-learn see;
+- `search`: their fits in a grid search, trained together;
 - `displays`: plots and tables of fitted estimators.
 """
 
@@ -16,12 +17,15 @@ from skgd.displays.curves import LossCurveDisplay
 from skgd.displays.paths import DescentPathDisplay
 from skgd.estimators.classifier import GDClassifier
 from skgd.estimators.regressor import GDRegressor
+from skgd.search.searches import GridSearchCV, RandomizedSearchCV
 
 __all__ = [
     "DescentPathDisplay",
     "GDClassifier",
     "GDRegressor",
+    "GridSearchCV",
     "LossCurveDisplay",
+    "RandomizedSearchCV",
     "compare_estimators",
 ]
 __version__ = "0.1.0"

@@ -11,7 +11,8 @@ import skgd
 
 # Each imports only itself and those before it.
 FOLDERS = (
-    "objective", "kernels", "training", "optim", "distributed", "estimators", "displays"
+    "objective", "kernels", "training", "optim", "distributed", "estimators",
+    "search", "displays",
 )  # fmt: skip
 TESTS = Path(__file__).parent
 SOURCES = TESTS.parent / "skgd"

@@ -57,7 +57,7 @@ def _of_training(ending, history, problem, rng, tol, eta0, batch_size, learning_
     if problem.loss.degenerate:
         return OUT_OF_EPOCHS if reason == "max_iter" and tol is not None else None
     constant = problem.constant_objective
-    reference = max(constant, problem.zero_objective())
+    reference = max(constant, problem.zero_objective)
     pace, gain = _pace(history, reference)
     message = ""
     if reason == "max_iter" and tol is not None and pace > STILL * gain:
@@ -73,6 +73,19 @@ def _of_training(ending, history, problem, rng, tol, eta0, batch_size, learning_
             f"constant model, {constant:.3g}. {step.advice()}"
         )
     return message.strip() or None
+
+
+def in_a_word(ending, history, problem, tol):
+    """How textbook training ended, if a search is to count it among what went wrong."""
+    if ending.reason == "diverged":
+        return "diverged"
+    constant = problem.constant_objective
+    pace, gain = _pace(history, max(constant, problem.zero_objective))
+    if ending.reason == "max_iter" and tol is not None and pace > STILL * gain:
+        return "ended at max_iter, still gaining"
+    if len(history) > 1 and ending.objective > constant * (1.0 + 1e-9):
+        return "ended above the best constant model"
+    return None
 
 
 def _pace(history, reference):

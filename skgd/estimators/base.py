@@ -26,7 +26,7 @@ from skgd.estimators.inputs import (
     seed,
     shaped,
 )
-from skgd.estimators.parameters import CONSTRAINTS, check_parameters
+from skgd.estimators.parameters import CONSTRAINTS, NamesKnown, check_parameters
 from skgd.estimators.sklearn_private import SparseCoefMixin, fit_context
 from skgd.estimators.stream import learn_stream
 from skgd.kernels import Rows
@@ -45,7 +45,7 @@ class BaseGD(
     CallbackSupportMixin,
     SparseCoefMixin,
     fitted.Attributes,
-    BaseEstimator,
+    NamesKnown,
     metaclass=ABCMeta,
 ):
     """What regressor and classifier share: parameters, fit and partial_fit.

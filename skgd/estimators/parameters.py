@@ -1,13 +1,24 @@
 """What parameters may be, each on its own and together."""
 
 import warnings
+from functools import cache
 from numbers import Integral, Real
 
 from scipy import LowLevelCallable
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 
 from skgd.estimators.sklearn_private import HasMethods, Interval, StrOptions
 from skgd.optim.schedules import SCHEDULES
+
+
+class NamesKnown(BaseEstimator):
+    """Looks up the names of its parameters once, not several times per fit."""
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        return super()._get_param_names()
 
 
 class Schedules(StrOptions):

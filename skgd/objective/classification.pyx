@@ -14,6 +14,14 @@ cdef extern from "softmax.h":
     void exps "skgd_exps"(
         double* e, const double* z, double largest, Py_ssize_t size) noexcept nogil
 
+cdef extern from "models.h":
+    void hinge_models "skgd_hinge_models"(
+        const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models, double threshold) noexcept nogil
+    void log_models "skgd_log_models"(
+        const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models, double unused) noexcept nogil
+
 
 cdef class BinaryLoss(Loss):
     """Base class of the losses of the margin y z, with y in {-1, +1}."""
@@ -37,6 +45,12 @@ cdef class LogLoss(BinaryLoss):
             return log1p(e)
         slope[0] = -y / (1.0 + e)
         return log1p(e) - margin
+
+    cdef void models(
+        self, const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models,
+    ) noexcept nogil:
+        log_models(y, weight, z, totals, n_rows, n_models, 0.0)
 
     def constant(self, targets, n_outputs=1):
         # The log-odds; of data with one class only, they would be infinite.
@@ -71,6 +85,12 @@ cdef class Hinge(BinaryLoss):
         cdef double value = kink(self.threshold - y * z, 0.0, 1.0, width, slope)
         slope[0] *= -y
         return value
+
+    cdef void models(
+        self, const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models,
+    ) noexcept nogil:
+        hinge_models(y, weight, z, totals, n_rows, n_models, self.threshold)
 
     def constant(self, targets, n_outputs=1):
         return np.sign(targets.mean())

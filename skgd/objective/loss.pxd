@@ -15,6 +15,10 @@ cdef class Loss:
         Py_ssize_t n_outputs,
         double* totals,
     ) noexcept nogil
+    cdef void models(
+        self, const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models,
+    ) noexcept nogil
 
 
 cdef class Outputs(Loss):

@@ -16,6 +16,8 @@ which loss it is running.
 - Classification losses take y in {-1, +1}. `OneVsRest` turns one of them into a
   loss over K outputs whose target is a class index, so that no (n, K) array of
   labels is ever made. So does `Multinomial`, log_loss with more than two classes.
+- `models` is for searches, whose models share each row: `rows` of one output and many
+  models. Those of models.h do without the calls of `point`.
 - `max_curvature` and `max_slope` are the suprema of |d2 loss/dz2| and
   |dloss/dz| (inf where there is none). Step sizes are derived from them.
 - A loss says by flags what training must know of it: `kinked`, it is trained
@@ -88,6 +90,25 @@ cdef class Loss:
             z += n_outputs
             slopes += n_outputs
         return total
+
+    cdef void models(
+        self, const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models,
+    ) noexcept nogil:
+        """Replace predictions of many models by weighted slopes; add up their losses.
+
+        `z` is (n_rows, n_models), `y` (n_rows,): a loss of one output. The losses of
+        each model are added to `totals`, (n_models,).
+        """
+        cdef Py_ssize_t i, k
+        cdef double s = 1.0, slope
+        for i in range(n_rows):
+            if weight != NULL:
+                s = weight[i]
+            for k in range(n_models):
+                totals[k] += s * self.point(y[i], z[k], &slope)
+                z[k] = s * slope
+            z += n_models
 
     @property
     def starts_at_first_row(self):

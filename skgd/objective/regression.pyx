@@ -9,6 +9,14 @@ from skgd.objective.loss cimport Loss, kink
 
 import numpy as np
 
+cdef extern from "models.h":
+    void squared_models "skgd_squared_models"(
+        const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models, double unused) noexcept nogil
+    void huber_models "skgd_huber_models"(
+        const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models, double epsilon) noexcept nogil
+
 
 @cython.final
 cdef class SquaredError(Loss):
@@ -55,6 +63,12 @@ cdef class SquaredError(Loss):
             slopes += n_outputs
         return total
 
+    cdef void models(
+        self, const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models,
+    ) noexcept nogil:
+        squared_models(y, weight, z, totals, n_rows, n_models, 0.0)
+
 
 cdef inline double huber(
     double r, double epsilon, double width, double* slope
@@ -87,6 +101,12 @@ cdef class Huber(Loss):
         self, double y, double z, double width, double* slope
     ) noexcept nogil:
         return huber(z - y, self.epsilon, 1.0 + width, slope)
+
+    cdef void models(
+        self, const double* y, const double* weight, double* z, double* totals,
+        Py_ssize_t n_rows, Py_ssize_t n_models,
+    ) noexcept nogil:
+        huber_models(y, weight, z, totals, n_rows, n_models, self.epsilon)
 
     def envelope_curvature(self, double width):
         return 1.0 / (1.0 + width)

@@ -1,43 +1,10 @@
 /* exp for many numbers at a time: what takes the time of softmax with many classes. */
 
-#include <stdint.h>
+#include "exp.h"
 
-#include "vector.h"
-
-/* e[k] = exp(z[k] - largest), for z[k] <= largest; below exp(-708), exp(-708).
-
-   exp(x) = 2^n exp(r) with n the integer nearest to x / log(2) and |r| <= log(2) / 2,
-   where the Taylor series to r^13 / 13! is exact to 1e-17. Adding 1.5 * 2^52 rounds to an
-   integer and leaves it in the low bits, from where it goes to the exponent. log(2) is
-   split in two, the first of which n times is exact (Cody and Waite, 1980). A loop
-   without branches or calls, so that the compiler makes vectors of it. */
+/* e[k] = exp(z[k] - largest), for z[k] <= largest. */
 SKGD_VECTOR void skgd_exps(double *e, const double *z, double largest, Py_ssize_t size)
 {
-    const double round = 6755399441055744.0;
-    for (Py_ssize_t k = 0; k < size; k++) {
-        double x = z[k] - largest, shifted, n, r, p, power;
-        uint64_t bits;
-        x = x < -708.0 ? -708.0 : x;
-        shifted = x * 1.4426950408889634 + round;
-        n = shifted - round;
-        r = (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10;
-        p = 1.0 / 6227020800.0;
-        p = p * r + 1.0 / 479001600.0;
-        p = p * r + 1.0 / 39916800.0;
-        p = p * r + 1.0 / 3628800.0;
-        p = p * r + 1.0 / 362880.0;
-        p = p * r + 1.0 / 40320.0;
-        p = p * r + 1.0 / 5040.0;
-        p = p * r + 1.0 / 720.0;
-        p = p * r + 1.0 / 120.0;
-        p = p * r + 1.0 / 24.0;
-        p = p * r + 1.0 / 6.0;
-        p = p * r + 0.5;
-        p = p * r + 1.0;
-        p = p * r + 1.0;
-        memcpy(&bits, &shifted, sizeof bits);
-        bits = (bits + 1023) << 52;
-        memcpy(&power, &bits, sizeof power);
-        e[k] = p * power;
-    }
+    for (Py_ssize_t k = 0; k < size; k++)
+        e[k] = skgd_exp(z[k] - largest);
 }

@@ -4,6 +4,8 @@ What differs between the solvers "batch", "minibatch" and "sgd" is the number of
 per update and, for "batch", that their order does not matter.
 """
 
+from functools import cached_property
+
 import numpy as np
 from sklearn.utils import gen_batches
 
@@ -48,7 +50,7 @@ class Textbook:
             state.velocity = np.zeros_like(state.coef), np.zeros_like(state.intercept)
         self.name = name
         self.batch_size = batch_size
-        self.updates = self.updates_of(batch_size, state.average > 0)
+        self.averages = state.average > 0
         self.schedule = schedule
         self.adaptive = adaptive
         self.smallest_step = state.eta * SMALLEST_STEP
@@ -59,13 +61,16 @@ class Textbook:
         # W = 0 minimises says nothing before the first epoch.
         self.reference = None
         if not problem.loss.degenerate:
-            at_start = float(problem.totals_at(state.intercept).sum())
+            at_start = problem.zero_objective
             if state.coef.any():
                 at_start = problem.objective(state)
+            elif state.intercept.any():
+                at_start = float(problem.totals_at(state.intercept).sum())
             self.reference = max(at_start, problem.constant_objective)
 
-    def updates_of(self, batch_size, averaging):
-        problem = self.problem
+    @cached_property
+    def updates(self):
+        problem, batch_size = self.problem, self.batch_size
         if not problem.data.local:
             return WholeBatch(problem, self.momentum, self.nesterovs)
         X, K = problem.data.X, problem.n_outputs
@@ -75,7 +80,7 @@ class Textbook:
             n_outputs=K,
             fit_intercept=problem.fit_intercept,
             by_blocks=self.momentum > 0.0 or by_blocks(X, batch_size, K),
-            averaging=averaging,
+            averaging=self.averages,
             momentum=self.momentum,
             nesterovs=self.nesterovs,
         )  # fmt: skip
@@ -86,14 +91,23 @@ class Textbook:
 
     def epoch(self, state, visits, objectives=None, watch=None):
         """As in `Method`. The objective is the mean over the epoch."""
-        problem = self.problem
+        self.begin(state)
+        return self.result(
+            state, *self.run(state, visits, objectives, watch), objectives
+        )
+
+    def begin(self, state):
+        """Keep what `result` wants to know of the state before an epoch."""
+        self.first = state.t
         self.before = None if self.shuffled else state.copy()
-        t, penalty_before = state.t, self.penalty
-        loss, eta = self.run(state, visits, objectives, watch)
+
+    def result(self, state, loss, eta, objectives=None):
+        """The result of an epoch with this mean loss and last step."""
+        problem, penalty_before = self.problem, self.penalty
         self.penalty = penalties.value(state.coef, problem.l1, problem.l2)
         # The penalty is taken to move linearly from update to update; that of the
         # epoch is then the mean. With one update per epoch, both are exact.
-        n_updates = state.t - t
+        n_updates = state.t - self.first
         growth = self.penalty - penalty_before
         if objectives is not None:
             objectives += penalty_before + growth * np.arange(n_updates) / n_updates
@@ -186,7 +200,9 @@ class Textbook:
     def finish(self, ending, progress, largest):
         """Give a better state in place of one that lost what was gained."""
         problem = self.problem
-        ending.objective = objective = problem.objective(ending.state)
+        if np.isnan(ending.objective):
+            ending.objective = problem.objective(ending.state)
+        objective = ending.objective
         least = min(progress.best_value, self.reference)
         # Of a few epochs, noise may make the first one the best.
         share = LOST if len(progress.latest) > 3 else 1.0

@@ -87,17 +87,9 @@ def train(
             if tasks is not None:
                 tasks.begin()
             result = _epoch(problem, state, method, visits.draw(), updates, watch)
-            record = {
-                "objective": result.objective,
-                "method": result.method,
-                "eta": result.eta,
-                "n_updates": state.t - 1,
-                "seconds": perf_counter() - start,
-                "gap": result.gap,
-                "gradient_norm": result.gradient_norm,
-            }
+            record = record_of(result, state, start)
             history.append(record)
-            sane = isfinite(result.objective) and state.within(largest)
+            sane = is_sane(result, state, largest)
             diverged = not (sane or method.recovers)
             if score is not None and not diverged:
                 record.update(score(state))
@@ -133,6 +125,24 @@ def train(
     if verbose and max_iter > 1:
         print(f"ended after {len(history)} epochs: {ending.reason}")
     return ending, history
+
+
+def record_of(result, state, start):
+    """The entry of the history for an epoch."""
+    return {
+        "objective": result.objective,
+        "method": result.method,
+        "eta": result.eta,
+        "n_updates": state.t - 1,
+        "seconds": perf_counter() - start,
+        "gap": result.gap,
+        "gradient_norm": result.gradient_norm,
+    }
+
+
+def is_sane(result, state, largest):
+    """Whether an epoch did not diverge."""
+    return isfinite(result.objective) and state.within(largest)
 
 
 def _epoch(problem, state, method, visits, updates, watch):

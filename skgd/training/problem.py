@@ -1,6 +1,6 @@
 """What is minimised: the mean loss over data, and a penalty."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -50,9 +50,16 @@ class Problem:
         """The objective at W = 0 with the best intercepts."""
         return float(self.constant_totals.sum())
 
+    @cached_property
     def zero_objective(self):
         """The objective at W = 0, b = 0."""
         return float(self.totals_at(np.zeros(self.n_outputs)).sum())
+
+    def with_penalty(self, l1, l2):
+        """The same with another penalty: what is known of W = 0 stays."""
+        other = replace(self, l1=l1, l2=l2)
+        vars(other).update(vars(self) | vars(other))
+        return other
 
     def totals_at(self, intercept):
         """The objective of each output at W = 0."""

@@ -84,7 +84,7 @@ def test_what_textbook_steps_are_measured_by():
     for state, reference_ in [
         (good, problem.constant_objective),
         (bad, problem.objective(bad)),
-        (State(np.zeros((1, 4)), np.zeros(1)), problem.zero_objective()),
+        (State(np.zeros((1, 4)), np.zeros(1)), problem.zero_objective),
     ]:
         method = Textbook(problem, state, "sgd", 1, schedules.constant)
         assert method.reference == pytest.approx(reference_)
