@@ -197,14 +197,11 @@ def totals(part, loss, intercept):
     return (part.data.totals(loss, intercept),)
 
 
-def weights(part):
-    """Sums of weights, and of their squares."""
-    w = part.weights()
-    return w.sum(), np.sum(w**2)
-
-
 def moments(part):
-    return part.data.moments()
+    """Sum of squared weights, and those of `Data.moments`, with targets as features."""
+    X, y = part.data.moments(), LocalData(part.y, part.y, part.weight).moments()
+    both = (np.concatenate(pair) for pair in zip(X[1:], y[1:], strict=True))
+    return np.sum(part.weights() ** 2), X[0], *both
 
 
 def largest_row(part, fit_intercept):
@@ -257,17 +254,13 @@ def rows_at(part, chosen):
 
 
 def target_sums(part, outputs, centre):
-    """Sums of weights, and of weighted targets or their distances from a centre."""
+    """Sums of weighted targets, or of their distances from a centre."""
     y = _targets(part, outputs, centre)
-    return part.weights().sum(), np.einsum("i,ik->k", part.weights(), y)
+    return (np.einsum("i,ik->k", part.weights(), y),)
 
 
 def largest_target(part, outputs, centre):
     return np.max(_targets(part, outputs, centre))
-
-
-def class_totals(part, n_classes):
-    return (part.data.targets().class_totals(n_classes),)
 
 
 def _targets(part, outputs, centre):

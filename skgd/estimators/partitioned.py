@@ -14,6 +14,7 @@ from skgd.distributed import is_collection, parts
 from skgd.estimators import early_stopping
 from skgd.estimators.inputs import NO_WEIGHT
 from skgd.objective import penalties
+from skgd.objective.targets import Targets
 from skgd.training.problem import Problem
 
 NOT_SENT = ("history_", "loss_curve_", "update_history_", "_memory", "_skl_callbacks")
@@ -89,11 +90,15 @@ def _prepare(estimator, X, y, sample_weight, validation, engines):
     mean_weight = 1.0
     if factors is not None or sample_weight is not None:
         mean_weight = weights.sum() / counts.sum()
+    targets = None
+    if classify:
+        targets = estimator._encode(estimator.classes_).astype(float)
+        targets = Targets(targets, weights / mean_weight)
     engine = _bound(engine, estimator, described, factors, mean_weight, engines)
     score = _validation(estimator, *validation, engines)
     l1, l2 = penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     problem = Problem(
-        data=PartitionedData(engine, described, engines),
+        data=PartitionedData(engine, described, targets, engines),
         loss=estimator._loss(),
         n_outputs=estimator._n_outputs,
         l1=l1,

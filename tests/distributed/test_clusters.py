@@ -23,11 +23,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @contextmanager
-def client_of(n_workers):
+def client_of(n_workers, threads_per_worker=1):
     with (
         LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, processes=False,
-            dashboard_address=":0",
+            n_workers=n_workers, threads_per_worker=threads_per_worker,
+            processes=False, dashboard_address=":0",
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip
@@ -69,11 +69,9 @@ def test_the_same_bits_on_any_number_of_workers(n_workers):
         assert tasks_of(client) == 0
 
 
-@pytest.mark.parametrize("per_thread", [1, 4])
-def test_the_same_bits_in_any_bundles(per_thread, monkeypatch):
+def test_the_same_bits_in_any_bundles():
     coef = fitted("softmax")
-    monkeypatch.setattr(engines, "BUNDLES_PER_THREAD", per_thread)
-    with client_of(2):
+    with client_of(2, threads_per_worker=3):
         np.testing.assert_array_equal(fitted("softmax"), coef)
 
 
