@@ -94,8 +94,9 @@ class PartitionedData:
             # That of two targets for each output, of the same mean and variance.
             _, weight, mean, variance, _ = self._moments
             mean, variance = mean[self.n_features :], variance[self.n_features :]
-            y = np.sqrt(variance) * np.array([[1.0], [-1.0]])
-            return loss_totals(loss, y, np.full(2, weight / 2), intercept - mean)
+            if np.all(np.isfinite(variance)):
+                y = np.sqrt(variance) * np.array([[1.0], [-1.0]])
+                return loss_totals(loss, y, np.full(2, weight / 2), intercept - mean)
         return self.engine.total(parts.totals, loss, intercept[0])[0]
 
     def squared_weight(self):
@@ -113,14 +114,15 @@ class PartitionedData:
         computing sample variances", 1979, equation 2.1.
         """
         squares = total = mean = variance = stored = 0.0
-        for q, w, m, v, s in self.engine.each(parts.moments):
-            share = w / (total + w)
-            distance = m - mean
-            mean = mean + share * distance
-            variance = variance + share * (v - variance)
-            variance = variance + share * (1.0 - share) * distance**2
-            stored = stored + share * (s - stored)
-            squares, total = squares + q, total + w
+        with np.errstate(over="ignore", invalid="ignore"):
+            for q, w, m, v, s in self.engine.each(parts.moments):
+                share = w / (total + w)
+                distance = m - mean
+                mean = mean + share * distance
+                variance = variance + share * (v - variance)
+                variance = variance + share * (1.0 - share) * distance**2
+                stored = stored + share * (s - stored)
+                squares, total = squares + q, total + w
         return squares, total, mean, variance, stored
 
     def largest_row(self, fit_intercept):
