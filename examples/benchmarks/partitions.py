@@ -231,7 +231,7 @@ def overhead(n_times):
         for n_parts in (16, 64, 256):
             X, y = np.ones((10, P)), np.ones((10, 1))
             rows = [make(k, X, y, None) for k in range(n_parts)]
-            engines[n_parts] = Futures.of(client, rows)
+            engines[n_parts] = Futures.of(client, rows, client.nthreads())
         arguments = LogLoss(), np.zeros((1, P)), np.zeros(1), None, None
         times = {n_parts: [] for n_parts in engines}
         for _ in range(n_times):

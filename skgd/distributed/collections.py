@@ -8,6 +8,16 @@ from skgd.distributed import is_collection, parts
 from skgd.distributed.engines import Graph, engine_of
 
 
+def check_table(X, name="X"):
+    """Raise an error if this is not a dask array or dataframe of rows."""
+    if not isinstance(X, da.Array) and not hasattr(type(X), "partitions"):
+        raise ValueError(
+            f"{name} must be a dask array or dataframe, got {type(X).__name__}."
+        )
+    if name == "X" and X.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {X.ndim}D array instead.")
+
+
 def delayed_parts(X, y, sample_weight, classify):
     """Delayed, checked partitions of X, y and sample_weight."""
     arrays = {"X": X, "y": y, "sample_weight": sample_weight}
@@ -18,10 +28,10 @@ def delayed_parts(X, y, sample_weight, classify):
                 f"type {type(array).__name__}. dask.array.from_array makes one, with "
                 "the chunks of X."
             )
+        if array is not None:
+            check_table(array, name)
     names = X.columns if hasattr(X, "columns") else None
     if names is None:
-        if X.ndim != 2:
-            raise ValueError(f"Expected 2D array, got {X.ndim}D array instead.")
         X = X.rechunk({1: -1})
     X_parts = partitions_of(X)
     y_parts = aligned(y, X, len(X_parts))

@@ -1,11 +1,14 @@
 """The rows of all partitions, as the training loop sees them."""
 
+from functools import cached_property
+
 import numpy as np
 import scipy.sparse as sp
 
 from skgd.distributed import parts
 from skgd.distributed.targets import PartTargets
-from skgd.training.data import LocalData
+from skgd.kernels import loss_totals
+from skgd.training.data import LocalData, draw
 
 MOST_BYTES = 64_000_000  # of rows that are taken to the client
 MOST_LOOKED_AT = 100_000  # rows of which the client keeps multipliers, too
@@ -20,14 +23,17 @@ class PartitionedData:
         Of `Part` with weights of mean 1.
     described : list of dict
         What `skgd.distributed.parts.describe` says of each.
+    classes : Targets or None
+        Those of the loss, one for each class, with its weight.
     engines : list
         What is to be closed with the data.
     """
 
     local = False
 
-    def __init__(self, engine, described, engines=()):
-        self.engine, self.engines = engine, engines
+    def __init__(self, engine, described, classes=None, engines=()):
+        self.engine, self.classes, self.engines = engine, classes, engines
+        self.sampled = None
         self.part_rows = np.array([part["n_rows"] for part in described])
         self.n_rows = int(self.part_rows.sum())
         self.n_features = described[0]["n_features"]
@@ -67,31 +73,57 @@ class PartitionedData:
         y = np.concatenate(y)
         return LocalData(X, y, None if np.all(weight == 1.0) else weight)
 
+    def sample(self, size, rng):
+        # One that was taken has others in it, which no worker need be asked for.
+        if self.sampled is None or self.sampled.n_rows < min(size, self.most_rows):
+            self.sampled = self.take(draw(self.n_rows, size, rng))
+        return self.sampled.sample(size, rng)
+
     def targets(self, outputs=slice(None)):
-        return PartTargets(self.engine, outputs)
+        if self.classes is not None:
+            return self.classes
+        _, weight, mean, _, _ = self._moments
+        mean = mean[self.n_features :][outputs]
+        return PartTargets(self.engine, weight, mean, outputs)
 
     def totals(self, loss, intercept):
-        return self.engine.total(parts.totals, loss, np.asarray(intercept))[0]
+        intercept = np.asarray(intercept)[None]
+        if self.classes is not None:
+            return loss_totals(loss, self.classes.y, self.classes.weight, intercept)
+        if loss.quadratic:
+            # That of two targets for each output, of the same mean and variance.
+            _, weight, mean, variance, _ = self._moments
+            mean, variance = mean[self.n_features :], variance[self.n_features :]
+            if np.all(np.isfinite(variance)):
+                y = np.sqrt(variance) * np.array([[1.0], [-1.0]])
+                return loss_totals(loss, y, np.full(2, weight / 2), intercept - mean)
+        return self.engine.total(parts.totals, loss, intercept[0])[0]
 
     def squared_weight(self):
-        return float(self.engine.total(parts.weights)[1]) / self.n_rows
+        return float(self._moments[0]) / self.n_rows
 
     def moments(self):
-        """As of `LocalData`.
+        _, weight, *moments = self._moments
+        return weight, *(values[: self.n_features] for values in moments)
+
+    @cached_property
+    def _moments(self):
+        """Of all partitions what `parts.moments` says of each.
 
         Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
         computing sample variances", 1979, equation 2.1.
         """
-        total = mean = variance = stored = 0.0
-        for w, m, v, s in self.engine.each(parts.moments):
-            share = w / (total + w)
-            distance = m - mean
-            mean = mean + share * distance
-            variance = variance + share * (v - variance)
-            variance = variance + share * (1.0 - share) * distance**2
-            stored = stored + share * (s - stored)
-            total += w
-        return total, mean, variance, stored
+        squares = total = mean = variance = stored = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for q, w, m, v, s in self.engine.each(parts.moments):
+                share = w / (total + w)
+                distance = m - mean
+                mean = mean + share * distance
+                variance = variance + share * (v - variance)
+                variance = variance + share * (1.0 - share) * distance**2
+                stored = stored + share * (s - stored)
+                squares, total = squares + q, total + w
+        return squares, total, mean, variance, stored
 
     def largest_row(self, fit_intercept):
         return max(self.engine.each(parts.largest_row, fit_intercept))

@@ -17,7 +17,6 @@ from distributed.system import MEMORY_LIMIT
 from skgd.distributed.parts import naming
 
 MEMORY_SHARE = 0.5  # of the workers' memory that partitions may stay in
-BUNDLES_PER_THREAD = 2
 SENT_APART = 50_000  # bytes of arguments from which they are a task of their own
 TREE_FROM = 8_000_000  # bytes of results from which tasks add them up, not the client
 TREE = 8  # results that such a task adds up
@@ -75,12 +74,10 @@ def bind_bundle(function, parts, args, kept):
 
 def engine_of(parts, n_bytes):
     """The engine of these delayed partitions, which take so many bytes."""
-    client = current_client()
-    if client is None:
-        limit = MEMORY_LIMIT
-    else:
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        limits = [worker["memory_limit"] for worker in workers]
+    client, limit = current_client(), MEMORY_LIMIT
+    if client is not None:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        limits = [worker["memory_limit"] for worker in workers.values()]
         limit = sum(limits) if all(limits) else np.inf
     if n_bytes > MEMORY_SHARE * limit:
         logger.info(
@@ -92,7 +89,8 @@ def engine_of(parts, n_bytes):
         return Graph(parts, anew=True)
     if client is None:
         return Graph(list(dask.compute(*parts)))
-    return Futures.of(client, parts)
+    n_threads = {name: worker["nthreads"] for name, worker in workers.items()}
+    return Futures.of(client, parts, n_threads)
 
 
 def current_client():
@@ -162,9 +160,8 @@ class Graph:
 class Futures:
     """On the workers of a client, in whose memory the partitions stay.
 
-    A task takes the scheduler a millisecond or more, so that partitions are bundled: a
-    few bundles for each thread, of partitions that are on its worker. Methods as of
-    `Graph`.
+    A task takes the scheduler some milliseconds, so that partitions are bundled: one
+    bundle for each thread, of partitions that are on its worker. Methods as of `Graph`.
 
     Parameters
     ----------
@@ -185,8 +182,11 @@ class Futures:
         self.running, self.held = [], []
 
     @classmethod
-    def of(cls, client, parts):
-        """The engine of delayed partitions, which are made first."""
+    def of(cls, client, parts, n_threads):
+        """The engine of delayed partitions, which are made first.
+
+        `n_threads` are those of each worker.
+        """
         futures = client.compute(parts, optimize_graph=False)
         try:
             wait(futures)
@@ -196,8 +196,7 @@ class Futures:
         except BaseException:
             release(futures)
             raise
-        n_threads, who_has = client.nthreads(), client.who_has(futures)
-        on_worker = {}
+        who_has, on_worker = client.who_has(futures), {}
         for i, future in enumerate(futures):
             worker = next(iter(who_has.get(future.key, ())), None)
             on_worker.setdefault(worker, []).append(i)
@@ -205,8 +204,8 @@ class Futures:
         for worker, numbers in on_worker.items():
             there = {"workers": [worker], "allow_other_workers": True}
             there = there if worker in n_threads else {}
-            n_bundles = BUNDLES_PER_THREAD * n_threads.get(worker, 1)
-            for group in np.array_split(numbers, min(n_bundles, len(numbers))):
+            n_bundles = min(n_threads.get(worker, 1), len(numbers))
+            for group in np.array_split(numbers, n_bundles):
                 # Partitions themselves are no results: they would count twice.
                 items = [futures[i] for i in group]
                 bundles.append(client.submit(collect, *items, pure=False, **there))

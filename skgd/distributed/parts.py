@@ -68,6 +68,8 @@ def checked(number, X, y, weight, names, classify):
                 "Categorizer and DummyEncoder of dask-ml, or by dask.dataframe."
                 "get_dummies."
             )
+    if hasattr(y, "isna") and np.any(y.isna()):
+        raise ValueError(f"Input y{where} contains NaN.")  # pandas.NA among text, too
     y = np.asarray(y)
     try:
         check_consistent_length(X, y, weight)
@@ -84,13 +86,11 @@ def checked(number, X, y, weight, names, classify):
         X = np.require(X, requirements=["A"])  # what was sent may not be aligned
     if classify:
         y = column_or_1d(y)
-    if len(y):
         assert_all_finite(y, input_name=f"y{where}")
-        if classify:
-            check_classification_targets(y)
+    else:
+        y = numbers(y, f"y{where}")
     if weight is not None:
-        weight = column_or_1d(np.asarray(weight, dtype=np.float64))
-        assert_all_finite(weight, input_name=f"sample_weight{where}")
+        weight = column_or_1d(numbers(weight, f"sample_weight{where}"))
         check_non_negative(weight, f"`sample_weight`{where}")
         if not np.all(weight):
             kept = np.flatnonzero(weight)
@@ -98,15 +98,30 @@ def checked(number, X, y, weight, names, classify):
     return Part(number, X, y, weight)
 
 
+def numbers(array, name):
+    """Targets or weights as doubles."""
+    return check_array(
+        array, dtype=np.float64, ensure_2d=False, ensure_min_samples=0,
+        ensure_min_features=0, input_name=name,
+    )  # fmt: skip
+
+
 def describe(part, classify):
     """What must be known of all partitions before their targets are encoded."""
     X, y = part.X, part.y
     if classify:
-        classes, index = np.unique(y, return_inverse=True)
-        totals = np.bincount(index, part.weights(), minlength=len(classes))
-        counts = np.bincount(index, minlength=len(classes))
+        classes = np.unique(y)
+        if len(y):
+            check_classification_targets(classes)
+        # Quicker than `return_inverse`, which sorts.
+        index = np.searchsorted(classes, y)
+        counts = totals = np.bincount(index, minlength=len(classes))
+        if part.weight is not None:
+            totals = np.bincount(index, part.weight, minlength=len(classes))
     else:
-        classes, totals, counts = None, np.array([part.weights().sum()]), [len(y)]
+        with np.errstate(over="ignore"):
+            totals = np.array([part.weights().sum()])
+        classes, counts = None, [len(y)]
     return {
         "number": part.number,
         "n_rows": len(y),
@@ -197,14 +212,20 @@ def totals(part, loss, intercept):
     return (part.data.totals(loss, intercept),)
 
 
-def weights(part):
-    """Sums of weights, and of their squares."""
-    w = part.weights()
-    return w.sum(), np.sum(w**2)
-
-
 def moments(part):
-    return part.data.moments()
+    """Sum of squared weights, and those of `Data.moments`, with targets as features."""
+    y, w = part.y, part.weights()
+    total, mean, variance, stored = part.data.moments()
+    y_mean = np.average(y, axis=0, weights=w)
+    with np.errstate(over="ignore"):  # and then the client knows better
+        y_variance = np.average((y - y_mean) ** 2, axis=0, weights=w)
+    return (
+        w @ w,
+        total,
+        np.append(mean, y_mean),
+        np.append(variance, y_variance),
+        np.append(stored, np.ones_like(y_mean)),
+    )
 
 
 def largest_row(part, fit_intercept):
@@ -257,17 +278,13 @@ def rows_at(part, chosen):
 
 
 def target_sums(part, outputs, centre):
-    """Sums of weights, and of weighted targets or their distances from a centre."""
+    """Sums of weighted targets, or of their distances from a centre."""
     y = _targets(part, outputs, centre)
-    return part.weights().sum(), np.einsum("i,ik->k", part.weights(), y)
+    return (np.einsum("i,ik->k", part.weights(), y),)
 
 
 def largest_target(part, outputs, centre):
     return np.max(_targets(part, outputs, centre))
-
-
-def class_totals(part, n_classes):
-    return (part.data.targets().class_totals(n_classes),)
 
 
 def _targets(part, outputs, centre):

@@ -8,29 +8,39 @@ BINS = 1000  # of a partition, in which a quantile is looked for
 
 
 class PartTargets:
-    """Targets in partitions. As `skgd.objective.targets.Targets`."""
+    """Targets in partitions. As `skgd.objective.targets.Targets`.
 
-    def __init__(self, engine, outputs=slice(None), centre=None):
-        self.engine, self.which = engine, (outputs, centre)
+    Parameters
+    ----------
+    engine : Graph or Futures
+    weight : float
+        Of all rows.
+    mean : ndarray or None
+        Of the targets, as far as it is known.
+    outputs : slice
+    centre : ndarray or None
+        If given, targets are the distances from it.
+    """
+
+    def __init__(self, engine, weight, mean=None, outputs=slice(None), centre=None):
+        self.engine, self.weight, self.known_mean = engine, weight, mean
+        self.which = outputs, centre
 
     def mean(self):
-        weight, total = self.engine.total(parts.target_sums, *self.which)
-        return total / weight
+        if self.known_mean is None:
+            (total,) = self.engine.total(parts.target_sums, *self.which)
+            self.known_mean = total / self.weight
+        return self.known_mean
 
     def largest(self):
         return max(self.engine.each(parts.largest_target, *self.which))
 
     def distances(self, centre):
-        return PartTargets(self.engine, self.which[0], centre)
-
-    def class_totals(self, n_classes):
-        return self.engine.total(parts.class_totals, n_classes)[0]
+        return PartTargets(self.engine, self.weight, None, self.which[0], centre)
 
     def quantile(self, level):
-        weight, total = self.engine.total(parts.target_sums, *self.which)
-        return np.array(
-            [self._quantile(level * weight, k) for k in range(len(total))], dtype=float
-        )
+        columns = range(len(self.mean()))
+        return np.array([self._quantile(level * self.weight, k) for k in columns])
 
     def _quantile(self, wanted, column):
         """The mean of the least targets up to which `wanted` is reached, and passed.

@@ -203,7 +203,7 @@ class _Step:
         p = problem.data.n_features
         if p > FEATURES:
             return " but may be slow"
-        data = problem.data.take(stability.draw(n, ROWS, self.rng))
+        data = problem.data.sample(ROWS, self.rng)
         with np.errstate(all="ignore"):
             H = data.second_moments(
                 data.weight, np.zeros(p), np.ones(p), problem.fit_intercept

@@ -14,6 +14,7 @@ from skgd.distributed import is_collection, parts
 from skgd.estimators import early_stopping
 from skgd.estimators.inputs import NO_WEIGHT
 from skgd.objective import penalties
+from skgd.objective.targets import Targets
 from skgd.training.problem import Problem
 
 NOT_SENT = ("history_", "loss_curve_", "update_history_", "_memory", "_skl_callbacks")
@@ -67,15 +68,6 @@ def _prepare(estimator, X, y, sample_weight, validation, engines):
 
     classify = not isinstance(estimator, RegressorMixin)
     engine, described = _described(estimator, X, y, sample_weight, True, engines)
-    if not any(part["n_rows"] for part in described):
-        if sample_weight is not None:
-            raise ValueError(NO_WEIGHT)
-        raise ValueError(
-            f"Found array with 0 sample(s) while a minimum of 1 is required by "
-            f"{type(estimator).__name__}."
-        )
-    described = [part for part in described if part["n_rows"]]
-    _check_alike(described)
     if classify:
         classes = np.concatenate([part["classes"] for part in described])
         estimator._learn_targets(classes)
@@ -96,11 +88,20 @@ def _prepare(estimator, X, y, sample_weight, validation, engines):
     mean_weight = 1.0
     if factors is not None or sample_weight is not None:
         mean_weight = weights.sum() / counts.sum()
+        if not np.isfinite(mean_weight):
+            raise ValueError(
+                "The sum of sample_weight is too large for double precision. Divide "
+                "the weights by their maximum: only their ratios matter."
+            )
+    targets = None
+    if classify:
+        targets = estimator._encode(estimator.classes_).astype(float)
+        targets = Targets(targets, weights / mean_weight)
     engine = _bound(engine, estimator, described, factors, mean_weight, engines)
     score = _validation(estimator, *validation, engines)
     l1, l2 = penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     problem = Problem(
-        data=PartitionedData(engine, described, engines),
+        data=PartitionedData(engine, described, targets, engines),
         loss=estimator._loss(),
         n_outputs=estimator._n_outputs,
         l1=l1,
@@ -129,6 +130,16 @@ def _check_columns(estimator, X, reset):
     """Their number and names, as `validate_data` does."""
     rows = X._meta if hasattr(X, "columns") else X
     validate_data(estimator, rows, reset=reset, skip_check_array=True)
+
+
+def _no_rows(estimator, sample_weight):
+    """The error where no row is left."""
+    if sample_weight is not None:
+        return ValueError(NO_WEIGHT)
+    return ValueError(
+        f"Found array with 0 sample(s) while a minimum of 1 is required by "
+        f"{type(estimator).__name__}."
+    )
 
 
 def _check_alike(described):
@@ -165,14 +176,23 @@ def _class_factors(estimator, weights):
 
 
 def _described(estimator, X, y, sample_weight, reset, engines):
-    """The engine of checked partitions, and what they are."""
+    """The engine of checked partitions, and what those that have rows are."""
     from skgd.distributed.collections import engine_of_parts
 
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but "
+            "the target y is None."
+        )
     classify = not isinstance(estimator, RegressorMixin)
     engine = engine_of_parts(X, y, sample_weight, classify)
     engines.append(engine)
     _check_columns(estimator, X, reset)
-    return engine, engine.each(parts.describe, classify)
+    described = engine.each(parts.describe, classify)
+    if not (described := [part for part in described if part["n_rows"]]):
+        raise _no_rows(estimator, sample_weight)
+    _check_alike(described)
+    return engine, described
 
 
 def _bound(engine, estimator, described, factors, mean_weight, engines):
@@ -208,8 +228,6 @@ def _validation(estimator, X, y, sample_weight, engines):
         )
     classify = not isinstance(estimator, RegressorMixin)
     engine, described = _described(estimator, X, y, sample_weight, False, engines)
-    described = [part for part in described if part["n_rows"]]
-    _check_alike(described)
     if classify:
         found = np.concatenate([part["classes"] for part in described])
         estimator._encode(np.unique(found))
@@ -234,9 +252,10 @@ def _validation(estimator, X, y, sample_weight, engines):
 
 def _lazily(estimator, name, X):
     """The result of a method, as a lazy array with the partitions of X."""
-    from skgd.distributed.collections import map_rows
+    from skgd.distributed.collections import check_table, map_rows
 
     check_is_fitted(estimator)
+    check_table(X)
     _check_columns(estimator, X, reset=False)
     dtype, width = estimator.coef_.dtype, None
     if getattr(X, "dtype", None) != np.float32:
@@ -249,9 +268,10 @@ def _lazily(estimator, name, X):
             width = n_classes
     elif estimator.coef_.ndim > 1:
         width = len(estimator.coef_)
-    return map_rows(
-        partial(_called, _bare(estimator), name, width, dtype), X, width, dtype
-    )
+    bare = _bare(estimator)
+    if not hasattr(X, "columns"):
+        vars(bare).pop("feature_names_in_", None)  # or each partition would warn
+    return map_rows(partial(_called, bare, name, width, dtype), X, width, dtype)
 
 
 def _called(estimator, name, width, dtype, X):
@@ -272,4 +292,6 @@ def _score(estimator, X, y, sample_weight):
     bare = _bare(estimator)
     vars(bare).pop("feature_names_in_", None)  # which were checked
     results = Graph(delayed).each(parts.compare, bare, classify)
-    return parts.merged([sums for sums in results if sums is not None], classify)
+    if not (results := [sums for sums in results if sums is not None]):
+        raise _no_rows(estimator, sample_weight)
+    return parts.merged(results, classify)

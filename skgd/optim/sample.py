@@ -7,7 +7,6 @@ from scipy.linalg.lapack import dpotrf
 from threadpoolctl import threadpool_limits  # scikit-learn has it
 
 from skgd.optim.quasi_newton import largest_eigenvalue
-from skgd.optim.stability import draw
 from skgd.optim.sums import times
 
 # Rows of the sample, or this many for each feature; with a tenth of both, hinge took
@@ -32,15 +31,15 @@ class Sample:
         self.root = reciprocal(np.sqrt(second))
         self.penalty = np.append(problem.l2 * self.root**2, 0.0)
         n, m = problem.n_rows, self.size(problem)
-        self.take(draw(n, m, rng))
+        self.take(m, rng)
         variances = np.diag(self.moments)[:-1][self.root > 0.0]
         few = len(self.penalty) <= FEW * problem.n_outputs
         if m < n and few and not np.all(np.abs(np.log(variances)) < SKEWED):
             # A few rows make the variance, of which the sample has too few.
-            self.take(draw(n, problem.data.most_rows, rng))
+            self.take(problem.data.most_rows, rng)
 
-    def take(self, chosen):
-        self.data = self.problem.data.take(chosen)
+    def take(self, size, rng):
+        self.data = self.problem.data.sample(size, rng)
         self.n_rows = self.data.n_rows
         self.moments = self.products(self.data, self.data.weight) / self.n_rows
 

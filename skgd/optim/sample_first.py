@@ -1,10 +1,10 @@
 """The first epoch where rows are not in memory: a fit of some of them that are."""
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 
-from skgd.optim.stability import draw
 from skgd.training.loop import train
 from skgd.training.method import EpochResult
 
@@ -41,8 +41,7 @@ class SampleFirst:
     def epoch(self, state, visits, objectives=None):
         """As in `Method`. The objective is that of the sample."""
         problem, rng = self.problem, self.rng
-        n, most = problem.n_rows, problem.data.most_rows
-        data = problem.data.take(draw(n, min(SAMPLE, most), rng))
+        data = copy(problem.data.sample(min(SAMPLE, problem.data.most_rows), rng))
         if data.weight is not None:
             data.weight = data.weight / data.weight.mean()
         sample = replace(problem, data=data)

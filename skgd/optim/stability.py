@@ -46,18 +46,13 @@ def stable_step(problem, batch_size, rng):
     return 1.0 / (2.0 * min(smoothness, 1e307)) if smoothness > 0.0 else 1.0
 
 
-def draw(n_rows, size, rng):
-    """Which of n rows to look at, in order, if not at more than `size`; None: all."""
-    return np.sort(rng.choice(n_rows, size, replace=False)) if size < n_rows else None
-
-
 def largest_eigenvalue(problem, rng, mean, scale, unit=1.0, max_rows=1000, n_iter=20):
     """Largest eigenvalue of the mean of s_i z_i z_i' by the power method.
 
     z_i is (x_i - mean) sqrt(scale), with the intercept's 1 / sqrt(unit) behind it. The
     mean is over at most `max_rows` random rows.
     """
-    data, K = problem.data.take(draw(problem.n_rows, max_rows, rng)), 1
+    data, K = problem.data.sample(max_rows, rng), 1
     rows, _, weight = data.visits()
     root, zeros = np.sqrt(scale), np.zeros((len(rows), K))
     one = float(problem.fit_intercept) / np.sqrt(unit)

@@ -26,7 +26,6 @@ from skgd.kernels import (
     run_stream,
     stream_result,
 )
-from skgd.optim.stability import draw
 from skgd.optim.sums import times
 
 # Sparse rows of at most so many features are learnt as dense ones: only these are
@@ -98,7 +97,7 @@ def after_fit(problem, measured, coef, intercept, rng):
 
 def _after_fit(problem, measured, coef, intercept, rng):
     n, weight = problem.n_rows, measured.weight
-    sample = problem.data.take(draw(n, SAMPLE, rng))
+    sample = problem.data.sample(SAMPLE, rng)
     sparse = is_sparse(sample.array)
     problem = replace(problem, data=sample)
     state = start(problem, sample.dtype, sparse)

@@ -28,7 +28,7 @@ class Data(Protocol):
     them; weights have mean 1 in `fit`.
 
     `totals` is called once per fit, by `Problem`; `targets`, `moments` and
-    `squared_weight` a few times, by what chooses starts and steps, and so is `take`;
+    `squared_weight` a few times, by what chooses starts and steps, and so is `sample`;
     `largest_row` by textbook steps only; `loss` and `gradient` once per pass over the
     rows.
     """
@@ -40,7 +40,7 @@ class Data(Protocol):
     order: str  # "C" or "F": the memory order of coefficients
     mean_stored: float  # stored values per row
     local: bool  # whether rows are in the memory of this process
-    most_rows: int  # that `take` may be asked for
+    most_rows: int  # that `take` and `sample` may be asked for
 
     def close(self):
         """Let go of what the rows took; nothing is asked afterwards."""
@@ -53,6 +53,9 @@ class Data(Protocol):
 
     def take(self, rows) -> "LocalData":
         """Some rows, in memory; None for all of them."""
+
+    def sample(self, size, rng) -> "LocalData":
+        """At most so many rows at random, in memory and in their order."""
 
     def targets(self, outputs=slice(None)):
         """The targets of these outputs, see `skgd.objective.targets`."""
@@ -84,6 +87,11 @@ class Data(Protocol):
         the predictions; `exact` is a loss whose sums are wanted without them.
         Returns as `skgd.kernels.loss_gradient`.
         """
+
+
+def draw(n_rows, size, rng):
+    """Which of n rows to look at, in order, if not at more than `size`; None: all."""
+    return np.sort(rng.choice(n_rows, size, replace=False)) if size < n_rows else None
 
 
 class LocalData:
@@ -168,6 +176,9 @@ class LocalData:
         taken.rows, taken.y, taken.weight = self.visits(rows)
         taken._all_rows, taken._column = taken.rows, (None, None)
         return taken
+
+    def sample(self, size, rng):
+        return self.take(draw(self.n_rows, size, rng))
 
     def targets(self, outputs=slice(None)):
         y = self.y[:, : self.n_targets]

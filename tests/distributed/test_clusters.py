@@ -23,11 +23,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @contextmanager
-def client_of(n_workers):
+def client_of(n_workers, threads_per_worker=1):
     with (
         LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, processes=False,
-            dashboard_address=":0",
+            n_workers=n_workers, threads_per_worker=threads_per_worker,
+            processes=False, dashboard_address=":0",
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip
@@ -69,12 +69,37 @@ def test_the_same_bits_on_any_number_of_workers(n_workers):
         assert tasks_of(client) == 0
 
 
-@pytest.mark.parametrize("per_thread", [1, 4])
-def test_the_same_bits_in_any_bundles(per_thread, monkeypatch):
+def test_the_same_bits_in_any_bundles():
     coef = fitted("softmax")
-    monkeypatch.setattr(engines, "BUNDLES_PER_THREAD", per_thread)
-    with client_of(2):
+    with client_of(2, threads_per_worker=3):
         np.testing.assert_array_equal(fitted("softmax"), coef)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss", "squared_hinge"])
+@pytest.mark.parametrize("solver", ["batch", "minibatch"])
+def test_workers_are_asked_seldom(solver, loss, weighted, monkeypatch):
+    """What partitions are, their moments and a sample of rows; then once in a pass."""
+    monkeypatch.setattr("skgd.optim.sample_first.SAMPLE", 1200)
+    monkeypatch.setattr("skgd.optim.sample.SAMPLE", 1100)
+    usual, asked = engines.Futures._gathered, []
+
+    def gathered(self, futures):
+        asked.append(len(futures))
+        return usual(self, futures)
+
+    regression = loss == "squared_error"
+    X, y = linear(1500) if regression else classification(1500, n_classes=2)
+    cls = GDRegressor if regression else GDClassifier
+    model = cls(loss, solver=solver, tol=1e-6, random_state=0)
+    weight = np.random.default_rng(0).random(1500) if weighted else None
+    lazy = [None if a is None else collection(a, 100) for a in (X, y, weight)]
+    monkeypatch.setattr(engines.Futures, "_gathered", gathered)
+    with client_of(2):
+        model.fit(*lazy)
+    # A second sample, the larger one, is that of the first epoch.
+    assert len(asked) == model.n_iter_ + 3
+    assert set(asked) == {2}
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -116,6 +116,53 @@ BAD = {
         ),
         "inconsistent numbers of samples: \\[90, 80\\] in partition",
     ),
+    "no y": (
+        GDRegressor(), lambda: (collection(X), None),
+        "requires y to be passed, but the target y is None",
+    ),
+    "y of three dimensions": (
+        GDRegressor(), lambda: (collection(X), collection(Y)[:, None, None]),
+        "Found array with dim 3",
+    ),
+    "complex y": (
+        GDRegressor(), lambda: (collection(X), collection(Y + 1j)),
+        "Complex data not supported",
+    ),
+    "complex weight": (
+        GDRegressor(), lambda: (collection(X), collection(Y), collection(Y**2 + 1j)),
+        "Complex data not supported",
+    ),
+    "NA among labels": (
+        GDClassifier(),
+        lambda: (
+            dd.from_pandas(pd.DataFrame(X), npartitions=2),
+            dd.from_pandas(
+                pd.Series(LABELS, dtype="string").where(Y < 3.0, pd.NA), npartitions=2
+            ),
+        ),
+        "Input y in partition . contains NaN",
+    ),
+    "one column of a dataframe": (
+        GDRegressor(),
+        lambda: (
+            dd.from_pandas(pd.Series(Y), npartitions=2),
+            dd.from_pandas(pd.Series(Y), npartitions=2),
+        ),
+        "Expected 2D array, got 1D array",
+    ),
+    "a delayed array": (
+        GDRegressor(), lambda: (dask.delayed(X), collection(Y)),
+        "X must be a dask array or dataframe, got Delayed",
+    ),
+    "delayed targets": (
+        GDRegressor(), lambda: (collection(X), dask.delayed(Y)),
+        "y must be a dask array or dataframe, got Delayed",
+    ),
+    "weights whose sum overflows": (
+        GDRegressor(),
+        lambda: (collection(X), collection(Y), collection(np.full(400, 1e308))),
+        "sum of sample_weight is too large",
+    ),
     "negative weight": (
         GDRegressor(), lambda: (collection(X), collection(Y), collection(Y)),
         "Negative values in data passed to `sample_weight` in partition",
@@ -210,6 +257,33 @@ def test_partitions_of_other_storage_width_or_outputs():
     )
     with pytest.raises(ValueError, match="differ in number of features"):
         GDRegressor().fit(narrow, collection(Y))
+
+
+@pytest.mark.parametrize("data", [linear, classification])
+def test_a_score_needs_rows(data):
+    X, y = data(400)
+    cls = GDRegressor if data is linear else GDClassifier
+    model = cls(random_state=0).fit(X, y)
+    X, y = collection(X), collection(y)
+    with pytest.raises(ValueError, match="Found array with 0 sample"):
+        model.score(X[:0], y[:0])
+    with pytest.raises(ValueError, match="at least one non-zero number"):
+        model.score(X, y, collection(np.zeros(400)))
+    with pytest.raises(ValueError, match="Found array with 0 sample"):
+        model.set_params(solver="batch", early_stopping=True).fit(
+            X, y, X_val=X[:0], y_val=y[:0]
+        )
+
+
+def test_predictions_of_what_has_no_columns():
+    table = frame()
+    lazy = dd.from_pandas(table, npartitions=2)
+    model = GDRegressor(random_state=0).fit(lazy[list("abcd")], lazy["y"])
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
+        model.predict(lazy["a"])
+    with pytest.warns(UserWarning, match="valid feature names") as warned:
+        model.predict(collection(table[list("abcd")].to_numpy())).compute()
+    assert len(warned) == 1  # and not one for each partition
 
 
 def test_columns_in_another_order():

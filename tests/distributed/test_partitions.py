@@ -259,7 +259,8 @@ def test_quantiles_are_exact(level, weighted, kind, monkeypatch):
     for number, rows in enumerate(np.split(np.arange(500), cuts)):
         own = None if weight is None else weight[rows]
         parts.append(Part(number, np.zeros((len(rows), 1)), y[rows], own))
-    got, want = PartTargets(Graph(parts)), Targets(y, weight)
+    total = 500.0 if weight is None else weight.sum()
+    got, want = PartTargets(Graph(parts), total), Targets(y, weight)
     np.testing.assert_array_equal(got.quantile(level), want.quantile(level))
     centre = want.quantile(0.5)
     np.testing.assert_array_equal(
