@@ -112,6 +112,8 @@ def _prepare(estimator, X, y, sample_weight, validation, engines):
 
 
 def _check_method(estimator):
+    if not isinstance(estimator.loss, str):
+        raise ValueError("A loss of your own is not supported for dask collections.")
     automatic = estimator._automatic(estimator._one_loss())
     if automatic and not estimator.finish:
         raise ValueError(

@@ -314,6 +314,37 @@ def test_partial_fit_names_fit():
     assert model.t_ > n_steps
 
 
+class OwnLoss:
+    def value_and_slope(self, y, z):
+        return 0.5 * (z - y) ** 2, z - y
+
+
+def test_what_wants_rows_in_memory():
+    lazy = collection(X), collection(Y)
+    model = GDRegressor().fit(*lazy)
+    for call in (
+        lambda: model.fit(*lazy, offset=np.ones(len(Y))),
+        lambda: model.predict(lazy[0], np.ones(len(Y))),
+        lambda: model.score(*lazy, offset=np.ones(len(Y))),
+    ):
+        with pytest.raises(ValueError, match="offset is not supported for dask"):
+            call()
+    with pytest.raises(ValueError, match="loss of your own is not supported for dask"):
+        GDRegressor(OwnLoss()).fit(*lazy)
+
+
+@pytest.mark.parametrize("nesterovs", [False, True])
+def test_momentum(nesterovs):
+    model = GDRegressor(
+        solver="batch", eta0=0.1, learning_rate="constant", momentum=0.9, max_iter=9,
+        nesterovs_momentum=nesterovs, tol=None, alpha=0.1,
+    )  # fmt: skip
+    coef = model.fit(X, Y).coef_.copy()
+    np.testing.assert_allclose(
+        model.fit(collection(X), collection(Y)).coef_, coef, rtol=1e-10
+    )
+
+
 def test_a_pipeline_without_transformers_takes_collections():
     model = make_pipeline(GDRegressor(random_state=0))
     model.fit(collection(X), collection(Y))
