@@ -4,8 +4,8 @@
 
 Over dtype, storage, shape (about the tiles of the products, and more than 65,536 sparse
 features), loss, solver, penalty, weights, offsets, averages, momentum and outputs; each
-fit is followed by predict and, where it may be, by partial_fit. Only ValueErrors may be
-raised.
+fit is followed by predict and, where it may be, by partial_fit, and some of dense rows
+by a search over rates that fill one to three tiles. Only ValueErrors may be raised.
 """
 
 import sys
@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 
-from skgd import GDClassifier, GDRegressor
+from skgd import GDClassifier, GDRegressor, GridSearchCV
 from skgd.objective.table import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 
 FEATURES = (
@@ -84,6 +84,11 @@ def fit(rng):
             if offset is not None:
                 arguments["offset"] = offset[rows]
             model.partial_fit(X[rows], y[rows], **arguments)
+        if not automatic and not sp.issparse(X) and rng.random() < 0.3:
+            rates = {"eta0": np.geomspace(1e-3, 10.0, int(pick(2, 7, 8, 9, 17, 24)))}
+            GridSearchCV(model, rates, cv=2, refit=False).fit(
+                X, y, sample_weight=weight
+            )
     except ValueError:
         return False
     return True
