@@ -79,9 +79,9 @@ error_score, return_train_score
     >>> from skgd import GDRegressor, GridSearchCV
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = GDRegressor(max_iter=50, tol=None, random_state=0)
-    >>> search = GridSearchCV(model, {"eta0": [0.01, 0.1, 1.0]}).fit(X, y)
+    >>> search = GridSearchCV(model, {"eta0": [0.01, 0.03, 0.1]}).fit(X, y)
     >>> search.best_params_
-    {'eta0': 1.0}
+    {'eta0': 0.1}
     """
 
 
@@ -115,6 +115,6 @@ pre_dispatch, random_state, error_score, return_train_score
     ...     n_iter=20,
     ...     random_state=0,
     ... ).fit(X, y)
-    >>> search.best_score_ > 0.95
+    >>> print(search.best_score_ > 0.95)
     True
     """
