@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import sklearn
 from scipy.optimize import minimize
 from scipy.special import logsumexp, xlogy
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -271,4 +271,9 @@ def test_routing():
         }, cv=3)  # fmt: skip
         search.fit(X, COUNTS, offset=OFFSET)
         assert search.best_params_ == {"gdregressor__alpha": 1e-4}
-        assert search.score(X, COUNTS, offset=OFFSET) > 0.2
+        scores = cross_validate(model, X, COUNTS, params={"offset": OFFSET}, cv=3)
+        assert min(scores["test_score"]) > 0.2
+        fitted = search.best_estimator_[-1]
+    scaled = StandardScaler().fit_transform(X)
+    alone = GDRegressor("poisson", random_state=0).fit(scaled, COUNTS, offset=OFFSET)
+    np.testing.assert_array_equal(fitted.coef_, alone.coef_)
