@@ -230,3 +230,22 @@ def test_stacks_of_limited_memory(fits, monkeypatch):
     monkeypatch.setattr("skgd.search.together.MOST_MODELS", 3)
     compare(REGRESSOR, {"eta0": np.linspace(0.001, 0.1, 10)}, X, y, cv=2)
     assert fits() == [(20, 20)]
+
+
+def test_a_class_of_rows_that_weigh_nothing(fits):
+    X, y = linear()
+    labels = np.where(y > 0, "b", "a")
+    labels[::4] = "c"
+    weight = np.where(labels == "c", 0.0, 1.0)
+    compare(CLASSIFIER, RATES, X, labels, cv=3, fit={"sample_weight": weight})
+    assert fits() == [(12, 12)]
+
+
+def test_a_label_of_test_rows_only(fits):
+    # A row of it is never right, whichever of the two classes is predicted.
+    X, y = linear()
+    labels = np.where(y > 0, "b", "a")
+    labels[60:] = "c"
+    split = [(np.arange(60), np.arange(40, 80))]
+    compare(CLASSIFIER, RATES, X, labels, cv=split)
+    assert fits() == [(4, 4)]
