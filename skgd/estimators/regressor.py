@@ -80,6 +80,8 @@ class GDRegressor(RegressorPredictions, BaseGD):
         With a number for `eta0`, solver 'batch' or 'minibatch' and no L1: the share of
         its last move that an update goes on with, in [0, 1). Of sparse X, an update
         then takes the time of all features.
+        The objective ripples then, which may end training early, or as 'diverged': set
+        tol=None, or n_iter_no_change to several times 1 / (1 - momentum).
     nesterovs_momentum : bool, default=True
         Whether momentum is Nesterov's; if not, it is the heavy ball's. Both as in
         `sklearn.neural_network.MLPRegressor`.
