@@ -16,8 +16,7 @@ def best_constant(loss, targets, start):
 
     def objective(intercept):
         z = np.broadcast_to(intercept + targets.offset, shape)
-        total, slopes = loss.sums(targets.y, z, weight)
-        return total, slopes
+        return loss.sums(targets.y, z, weight)
 
     with np.errstate(all="ignore"):
         return minimize(objective, start, jac=True, method="L-BFGS-B").x
