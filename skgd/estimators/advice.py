@@ -22,15 +22,17 @@ RULED = 0.9  # share of the gain in loss that a penalty may take away
 
 
 def complaint(
-    ending, history, problem, rng, *, tol, eta0, batch_size, learning_rate, regression
-):
+    ending, history, problem, rng, *, tol, eta0, batch_size, learning_rate, momentum,
+    regression,
+):  # fmt: skip
     """The warning of a fit, or None.
 
     `eta0` is the first step of textbook gradient descent, None for automatic steps.
     """
-    message = _of_training(
-        ending, history, problem, rng, tol, eta0, batch_size, learning_rate
-    )
+    step = None
+    if eta0 is not None:
+        step = _Step(problem, rng, eta0, batch_size, learning_rate, momentum)
+    message = _of_training(ending, history, problem, tol, step)
     if message:
         return ConvergenceWarning(message)
     if eta0 is None and regression and (message := _of_penalty(ending, problem)):
@@ -38,17 +40,16 @@ def complaint(
     return None
 
 
-def _of_training(ending, history, problem, rng, tol, eta0, batch_size, learning_rate):
+def _of_training(ending, history, problem, tol, step):
     reason, n_epochs = ending.reason, len(history)
     if reason == "interrupted":
         return (
             f"Training interrupted by user after {n_epochs} epochs. "
             "The model so far is kept."
         )
-    if eta0 is None:
+    if step is None:
         return _of_automatic(ending, problem, tol)
     last = history[-1]["objective"]
-    step = _Step(problem, rng, eta0, batch_size, learning_rate)
     if reason == "diverged":
         return (
             f"Gradient descent diverged: after {n_epochs} epochs, the objective is "
@@ -60,7 +61,10 @@ def _of_training(ending, history, problem, rng, tol, eta0, batch_size, learning_
     reference = max(constant, problem.zero_objective)
     pace, gain = _pace(history, reference)
     message = ""
-    if reason == "max_iter" and tol is not None and pace > STILL * gain:
+    moves = pace
+    if step.momentum:  # of a ripple, whose ends tell no pace
+        moves = np.ptp(_recent(history))
+    if reason == "max_iter" and tol is not None and moves > STILL * gain:
         message = OUT_OF_EPOCHS + " "
     if tol is not None and (
         step.is_too_small(pace, SMALL * tol * gain)
@@ -90,10 +94,15 @@ def in_a_word(ending, history, problem, tol):
 
 def _pace(history, reference):
     """What the last epochs gained each, and what was gained at most."""
-    objectives = [record["objective"] for record in history]
-    recent = objectives[-max(EPOCHS, len(objectives) // 5) :]
+    recent = _recent(history)
     pace = (recent[0] - recent[-1]) / max(len(recent) - 1, 1)
-    return pace, reference - min(objectives)
+    return pace, reference - min(record["objective"] for record in history)
+
+
+def _recent(history):
+    """Objectives of the last epochs."""
+    last = history[-max(EPOCHS, len(history) // 5) :]
+    return [record["objective"] for record in last]
 
 
 def _of_automatic(ending, problem, tol):
@@ -143,17 +152,21 @@ def _of_penalty(ending, problem):
 
 
 class _Step:
-    """A step size of the user's, next to one that would be stable."""
+    """A step size of the user's, next to one that would be stable.
 
-    def __init__(self, problem, rng, eta0, batch_size, learning_rate):
+    With momentum, moves add up to 1 / (1 - momentum) times as much.
+    """
+
+    def __init__(self, problem, rng, eta0, batch_size, learning_rate, momentum):
         self.problem, self.rng = problem, rng
         self.eta0, self.batch_size, self.learning_rate = eta0, batch_size, learning_rate
+        self.momentum = momentum
         self._stable = None
 
     @property
     def stable(self):
         if self._stable is None:
-            self._stable = stability.stable_step(
+            self._stable = (1.0 - self.momentum) * stability.stable_step(
                 self.problem, self.batch_size, self.rng
             )
         return self._stable
@@ -184,6 +197,8 @@ class _Step:
             if self.learning_rate == "auto"
             else "eta0='auto' with learning_rate='auto'"
         )
+        if self.momentum:
+            first += " and momentum=0"
         ratio = self.stable / self.eta0
         if ratio > SMALL:
             size = f"about {ratio:.2g} times smaller than a stable step"
@@ -214,5 +229,6 @@ class _Step:
         values = np.linalg.eigvalsh(H)
         slowest = values[values > 1e-12 * values[-1]].min(initial=np.inf) + problem.l2
         n_updates = -(-n // self.batch_size)
-        epochs = NATS / (self.stable * slowest * n_updates)
+        step = self.stable / (1.0 - self.momentum)
+        epochs = NATS / (step * slowest * n_updates)
         return f" but slow: about {epochs:.1g} epochs" if epochs > 100.0 else ""

@@ -407,7 +407,7 @@ class BaseGD(
         return advice.complaint(
             ending, history, problem, rng,
             tol=tol, eta0=None if automatic else eta0, batch_size=batch_size,
-            learning_rate=self.learning_rate,
+            learning_rate=self.learning_rate, momentum=self.momentum,
             regression=isinstance(self, RegressorMixin),
         )  # fmt: skip
 

@@ -77,11 +77,11 @@ class GDRegressor(RegressorPredictions, BaseGD):
     power_t : float, default=0.25
         Exponent of 'invscaling'.
     momentum : float, default=0
-        With a number for `eta0`, solver 'batch' or 'minibatch' and no L1: the share of
-        its last move that an update goes on with, in [0, 1). Of sparse X, an update
-        then takes the time of all features.
-        The objective ripples then, which may end training early, or as 'diverged': set
-        tol=None, or n_iter_no_change to several times 1 / (1 - momentum).
+        With textbook steps, solver 'batch' or 'minibatch' and no L1: the share of its
+        last move that an update goes on with, in [0, 1). Of sparse X, an update then
+        takes the time of all features. As the objective ripples, training waits for a
+        gain for n_iter_no_change / (1 - momentum) updates, if longer. Where `max_iter`
+        ends it, and not with tol=None, the best epoch is kept if half is lost again.
     nesterovs_momentum : bool, default=True
         Whether momentum is Nesterov's; if not, it is the heavy ball's. Both as in
         `sklearn.neural_network.MLPRegressor`.
@@ -159,8 +159,7 @@ class GDRegressor(RegressorPredictions, BaseGD):
         does not tell. `partial_fit` appends one entry per call; see there.
     update_history_ : dict of ndarray
         With record='update', 'update', the numbers of updates, from 1, and 'objective',
-        that of their batches before the update. (The penalty is taken to move linearly
-        within an epoch.)
+        that of their batches before it. (The penalty moves linearly within an epoch.)
     path_ : dict of ndarray
         With record='path', 'coef' and 'intercept': `coef_` and `intercept_` before
         training and as `fit` would return them after each epoch, stacked; of a stream,
@@ -203,7 +202,8 @@ class GDRegressor(RegressorPredictions, BaseGD):
     with 'sgd' and in streams once per row, which is slow. As fast as the others is a
     `scipy.LowLevelCallable` of signature ``double (double, double, double *)``, or with
     a ``void *`` for its data behind; it returns the loss and writes its derivative to
-    the third argument. So is such a cfunc of numba.
+    the third argument. So is such a cfunc of numba. Neither can be pickled, nor be one
+    of the values of a grid.
 
     The step size of update t is, of 'constant', eta0; of 'invscaling',
     eta0 / t^power_t; of 'optimal', which takes no eta0, 1 / (alpha (t0 + t - 1)) with

@@ -25,7 +25,7 @@ class Automatic:
         self.reference = problem.constant_objective
         self.n_epochs = 0
         self.l1, self.has_stepped = problem.l1 > 0.0, False
-        self.patient = all_rows is None
+        self.patient, self.inertia = all_rows is None, 1.0
 
     @property
     def batch_size(self):

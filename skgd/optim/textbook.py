@@ -35,6 +35,8 @@ class Textbook:
     heavy ball or, `nesterovs`, as Sutskever, Martens, Dahl and Hinton, "On the
     importance of initialization and momentum in deep learning", ICML 2013, section 2,
     in the form of scikit-learn's MLPs: at the point that their gradients are taken at.
+    The objective then ripples: a move m goes on for m / (1 - momentum) in all, past the
+    optimum and back.
     """
 
     recovers = False
@@ -55,6 +57,9 @@ class Textbook:
         self.adaptive = adaptive
         self.smallest_step = state.eta * SMALLEST_STEP
         self.shuffled = batch_size < problem.n_rows
+        n_updates = -(-problem.n_rows // batch_size)
+        # Rounded, since 1 - 0.9 is a little less than 0.1.
+        self.inertia = max(1.0, round(1.0 / ((1.0 - momentum) * n_updates), 9))
         self.penalty = penalties.value(state.coef, problem.l1, problem.l2)
         self.before = None
         # What the objective is at the start, or at W = 0 if that is more. A loss that
@@ -212,10 +217,15 @@ class Textbook:
             highest = np.inf
         worse = not objective <= highest * (1.0 + 1e-9)
         if ending.reason == "diverged" or (worse and not progress.is_falling()):
+            rippling = ending.reason == "max_iter" and objective <= self.reference
+            if self.momentum and rippling:
+                if not progress.patient:
+                    return ending  # so many updates were asked for
+            else:
+                ending.reason = "diverged"
             # That an epoch was the best on average does not say how it ended.
             states = progress.best, progress.initial
             ending.state, ending.objective = best_of(problem, states)
-            ending.reason = "diverged"
         return ending
 
 

@@ -46,7 +46,8 @@ def train(
         `tol`. With None, all epochs gain.
     n_iter_no_change : int
         Epochs in a row without gain that end training by the score, or of a `patient`
-        method, unless it lowers its step and goes on.
+        method, unless it lowers its step and goes on; times the `inertia` of the
+        method.
     shuffle : Generator or None
         Source of the order of rows; None keeps their order.
     score : callable or None

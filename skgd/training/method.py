@@ -49,6 +49,7 @@ class Method(Protocol):
     batch_size: int  # rows per update
     recovers: bool  # whether it undoes epochs whose objective is not finite
     patient: bool  # whether epochs without gain end training
+    inertia: float  # epochs that an update's move goes on for, at least 1
 
     def n_shuffled(self, max_iter: int) -> int:
         """How many of the first epochs want their rows in random order."""

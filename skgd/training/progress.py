@@ -1,6 +1,6 @@
 """The best state so far, and how long ago an epoch gained on it."""
 
-from math import inf, isfinite, isinf, nan
+from math import ceil, inf, isfinite, isinf, nan
 
 
 class Progress:
@@ -10,7 +10,8 @@ class Progress:
         self.initial = self.best = state
         self.method = method
         self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
+        # What a move that goes on does to the objective passes; see `ending`.
+        self.patience = ceil(n_iter_no_change * method.inertia)
         self.by_score = by_score
         self.patient = tol is not None and (by_score or method.patient)
         self.best_value = self.best_loss = inf
@@ -52,9 +53,9 @@ class Progress:
 
     def ending(self, state, objective):
         """Why training ends after too many epochs without gain; None if it does not."""
-        if self.epochs_without_gain < self.n_iter_no_change:
+        if self.epochs_without_gain < self.patience:
             return None
-        if self.epochs_of_rise >= max(self.n_iter_no_change, 3):
+        if self.epochs_of_rise >= max(self.patience, 3):
             # A curve that rises has not come to rest.
             return "diverged" if self.method.diverges(objective) else None
         if self.method.lower(state):

@@ -1,6 +1,7 @@
 """Momentum, next to that of scikit-learn's MLPs, whose updates are the same."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -149,3 +150,116 @@ def test_where_there_is_none(parameters, said):
     for call in (descent(**parameters).fit, descent(**parameters).partial_fit):
         with pytest.raises(ValueError, match=said):
             call(X, Y)
+
+
+def heavy_ball(eta, momentum, X, y, n_epochs):
+    """Objectives of the heavy ball from 0, without a penalty, for comparison."""
+    A = np.c_[X, np.ones(len(X))]
+    w = move = np.zeros(A.shape[1])
+    objectives = []
+    for _ in range(n_epochs):
+        residual = A @ w - y
+        objectives.append(residual @ residual / (2 * len(y)))
+        move = momentum * move - eta * A.T @ residual / len(y)
+        w = w + move
+    return np.array(objectives)
+
+
+@pytest.fixture
+def rippling():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 3))
+    return X, X @ [1.0, -2.0, 0.5] + 0.1 * rng.normal(size=150) + 1.0
+
+
+@pytest.mark.parametrize("learning_rate", ["constant", "adaptive"])
+@pytest.mark.parametrize("nesterovs", [False, True])
+@pytest.mark.parametrize("eta0, momentum", [(0.1, 0.9), (0.1, 0.98), (0.5, 0.95)])
+def test_training_outlasts_ripples(rippling, eta0, momentum, nesterovs, learning_rate):
+    X, y = rippling
+    model = descent(
+        solver="batch", eta0=eta0, momentum=momentum, nesterovs_momentum=nesterovs,
+        learning_rate=learning_rate, penalty=None, tol=1e-3, max_iter=5000,
+    ).fit(X, y)  # fmt: skip
+    optimum = GDRegressor(solver="batch", penalty=None, tol=1e-10).fit(X, y).objective_
+    assert model.stop_reason_ == "no_progress"
+    assert model.objective_ < optimum + 1e-3 * (np.var(y) / 2 - optimum)
+
+
+def test_early_stopping_outlasts_ripples(rippling):
+    X, y = rippling
+    model = descent(
+        solver="batch", eta0=0.1, momentum=0.95, nesterovs_momentum=False, tol=1e-3,
+        early_stopping=True, penalty=None, max_iter=5000, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert model.stop_reason_ == "early_stopping" and model.n_iter_ > 100
+    assert model.score(X, y) > 0.998
+
+
+def test_updates_that_share_an_epoch_are_waited_for_together(rippling):
+    # 50 updates at momentum 0.9 are 5 epochs of 10 batches, or 10 of 5. The first epoch
+    # gains, or the second one where the first objective is that of the start.
+    X, y = rippling
+    for batch_size, n_epochs in ((15, 1 + 5), (30, 1 + 10), (150, 2 + 50)):
+        model = descent(batch_size=batch_size, eta0=1e-9, tol=1e9, max_iter=100)
+        assert model.fit(X, y).n_iter_ == n_epochs
+
+
+@pytest.mark.parametrize("tol", [None, 1e-3])
+def test_the_end_of_epochs_in_a_ripple(rippling, tol):
+    X, y = rippling
+    objectives = heavy_ball(0.1, 0.98, X, y, 40)
+    best = int(np.argmin(objectives))
+    last = next(k for k in range(best, 40) if objectives[k] > objectives[0] / 2)
+    model = descent(
+        solver="batch", eta0=0.1, momentum=0.98, nesterovs_momentum=False,
+        penalty=None, tol=tol, max_iter=last,
+    )  # fmt: skip
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    assert model.stop_reason_ == "max_iter"
+    if tol is None:
+        assert not caught
+        np.testing.assert_allclose(model.objective_, objectives[last], rtol=1e-10)
+    else:
+        assert "Maximum number of iteration" in str(caught[0].message)
+        np.testing.assert_allclose(model.objective_, objectives[best], rtol=1e-10)
+
+
+@pytest.mark.parametrize("max_iter", [20, 25, 30, 35, 40])
+def test_ripples_are_no_rest(rippling, max_iter):
+    model = descent(solver="batch", eta0=0.1, momentum=0.98, tol=1e-3,
+                    nesterovs_momentum=False, max_iter=max_iter)  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="Maximum number of iteration"):
+        model.fit(*rippling)
+
+
+def test_no_warning_where_a_ripple_has_died_out(rippling, recwarn):
+    warnings.simplefilter("always")
+    model = descent(solver="batch", eta0=0.1, tol=1e-3, n_iter_no_change=500,
+                    max_iter=300)  # fmt: skip
+    assert model.fit(*rippling).stop_reason_ == "max_iter"
+    assert not recwarn.list
+
+
+def test_advice_knows_of_momentum(rippling):
+    # Stable is less than 2 (1 + momentum) / L, here 3.1.
+    X, y = rippling
+    with pytest.warns(ConvergenceWarning, match="diverged") as caught:
+        descent(solver="batch", eta0=3.5, penalty=None, nesterovs_momentum=False,
+                tol=1e-3, max_iter=500).fit(X, y)  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="diverged") as plain:
+        descent(solver="batch", eta0=3.5, penalty=None, momentum=0.0, tol=1e-3).fit(
+            X, y
+        )
+    said = str(caught[0].message)
+    assert "and momentum=0" in said and "momentum" not in str(plain[0].message)
+    step, without = (
+        float(str(c[0].message).split("set eta0=")[1].split()[0])
+        for c in (caught, plain)
+    )
+    assert step == pytest.approx(0.1 * without, rel=0.01)
+    model = descent(solver="batch", eta0=step, penalty=None, tol=1e-3, max_iter=5000)
+    assert model.fit(X, y).stop_reason_ == "no_progress"
+    assert model.score(X, y) > 0.99

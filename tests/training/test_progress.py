@@ -15,7 +15,7 @@ from skgd.training.state import State
 class Method:
     """One whose objective is all there is to gain, and whose step is lowered once."""
 
-    patient, lowered = True, 0
+    patient, inertia, lowered = True, 1.0, 0
 
     def begins_anew(self):
         return False
@@ -121,7 +121,7 @@ def test_the_largest_row_is_that_of_its_weight(fit_intercept):
 class Growing(Method):
     """Coefficients double with each epoch, at an objective that falls."""
 
-    batch_size, recovers, patient = 1, False, False
+    batch_size, recovers, patient, inertia = 1, False, False, 1.0
 
     def n_shuffled(self, max_iter):
         return 0
