@@ -57,6 +57,7 @@ class BaseGD(
 
     _parameter_constraints: dict = CONSTRAINTS
     _losses: dict  # the table of the subclass
+    _took_offset = False
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coef_")
@@ -154,7 +155,7 @@ class BaseGD(
             a dask array or dataframe, with y and sample_weight in the same partitions:
             each epoch is then a pass over all rows, where they are; 'minibatch' and
             'sgd' begin with a fit of up to 50,000 of them, and need automatic steps
-            and finish=True.
+            and finish=True. They take no offset, indicator or loss of your own.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; for a classifier, a label per row or an indicator of several,
             of 0 and 1.
@@ -177,9 +178,10 @@ class BaseGD(
                 default=None
             Added to the linear predictions, z = w.x + b + offset, and not learnt: with
             loss 'poisson', the logarithm of the exposure. Of more than two classes or
-            several labels, one for each. Methods that predict want it, too.
+            several labels, one for each. Methods that predict want it, too, or take 0:
+            in searches, route it by `set_score_request(offset=True)` as to `fit`.
         offset_val : array-like, default=None
-            The offset of `X_val`.
+            The offset of `X_val`; to be given with `offset`.
 
         Returns
         -------
@@ -232,11 +234,11 @@ class BaseGD(
         watch=None,
     ):
         """`fit`, but for what surrounds it. Returns what to warn of, or None."""
-        classes = getattr(self, "classes_", None)
+        before = vars(self).copy()
         problem, score = self._prepare(X, y, sample_weight, validation, offset)
         try:
             if self.warm_start and hasattr(self, "coef_"):
-                check_warm_start(self, classes, problem)
+                check_warm_start(self, before, problem)
                 coef_init = dense(self.coef_) if coef_init is None else coef_init
                 if intercept_init is None:
                     intercept_init = self.intercept_
@@ -250,6 +252,7 @@ class BaseGD(
     def _prepare(self, X, y, sample_weight=None, validation=NO_VALIDATION, offset=None):
         """The problem that `fit` solves, and what judges a state."""
         check_parameters(self)
+        self._took_offset = offset is not None
         if any(map(is_collection, (X, y, sample_weight))):
             partitioned.refuse_offset(offset, validation[-1])
             return partitioned.prepare(self, X, y, sample_weight, validation[:-1])
@@ -286,6 +289,7 @@ class BaseGD(
             X = streaming.stored_as(sparse, X)
         rows = positive(sample_weight)
         offset = check_offset(offset, len(y), self._n_outputs)
+        self._took_offset = self._took_offset or offset is not None
         problem = make_problem(self, X, y, sample_weight, rows, False, offset)
         if automatic:
             return learn_stream(self, problem, X, first, transaction)

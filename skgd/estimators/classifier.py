@@ -293,6 +293,7 @@ class GDClassifier(ClassifierPredictions, BaseGD):
             )
 
     def _encode(self, y):
+        self._one_loss().check_targets(np.array([-1.0, 1.0]))
         if self.multilabel_ or labels.are_several(y):
             labels.check_shape(y, self.classes_, self.multilabel_)
             return 2.0 * y - 1.0

@@ -162,14 +162,10 @@ def resumed(estimator, problem, average):
     `average` is the number of the first update to be averaged; 0 for none.
     """
     memory, order = memory_of(estimator), problem.data.order
-    last = memory.trained or State(None, None)
+    last = memory.trained
+    if last is None or not _stands(estimator, last):
+        last = State(None, None)  # or else the user set other coefficients
     trained = last if average and last.average else None
-    if trained is not None:
-        # Not if the user set other coefficients.
-        given = dense(estimator.coef_).reshape(trained.average_coef.shape)
-        kept = trained.average_coef.astype(estimator.coef_.dtype)
-        if not (trained.average >= estimator.t_ or np.array_equal(given, kept)):
-            trained = None
     coef = dense(estimator.coef_) if trained is None else trained.coef
     intercept = estimator.intercept_ if trained is None else trained.intercept
     shape = (estimator._n_outputs, problem.data.n_features)
@@ -185,7 +181,17 @@ def resumed(estimator, problem, average):
         state.average = trained.average
         state.average_coef = np.array(trained.average_coef, order=order)
         state.average_intercept = trained.average_intercept.copy()
-    if estimator.momentum and last.velocity[0] is not None:
+    goes_on = trained is not None or not last.average
+    if estimator.momentum and goes_on and last.velocity[0] is not None:
         coef_velocity, intercept_velocity = last.velocity
         state.velocity = np.array(coef_velocity, order=order), intercept_velocity.copy()
     return state
+
+
+def _stands(estimator, state):
+    """Whether the coefficients are those that `state` gave out."""
+    given = np.atleast_2d(dense(estimator.coef_)), np.asarray(estimator.intercept_)
+    return all(
+        np.array_equal(now, kept.astype(now.dtype))
+        for now, kept in zip(given, state.result(), strict=True)
+    )

@@ -115,12 +115,11 @@ def check_offset(offset, n_rows, n_outputs, name="offset"):
     offset = check_array(
         offset, ensure_2d=False, dtype=np.float64, input_name=name, ensure_min_samples=0
     )
-    if n_outputs == 1 and offset.ndim == 1:
-        offset = offset[:, None]
-    if offset.shape != (n_rows, n_outputs):
-        expected = (n_rows,) if n_outputs == 1 else (n_rows, n_outputs)
+    shape = (n_rows, n_outputs)
+    if offset.shape != shape and not (n_outputs == 1 and offset.shape == (n_rows,)):
+        expected = (n_rows,) if n_outputs == 1 else shape
         raise ValueError(f"{name}.shape == {offset.shape}, expected {expected}!")
-    return offset
+    return offset.reshape(shape)
 
 
 def positive(weight):
@@ -144,9 +143,20 @@ def check_model(estimator):
         )
 
 
-def check_warm_start(estimator, classes, problem):
-    """Raise ValueError if the model is of other data; `classes` are those it knows."""
+def check_warm_start(estimator, before, problem):
+    """Raise ValueError if the model, with attributes `before`, is of other data."""
     check_model(estimator)
+    classes = before.get("classes_")
+    if (
+        classes is not None
+        and before.get("multilabel_", False) != estimator.multilabel_
+    ):
+        now, then = "one label", "several"
+        if estimator.multilabel_:
+            now, then = "several labels", "one"
+        raise ValueError(
+            f"y has {now} per row, but warm_start=True goes on from a model of {then}."
+        )
     if classes is not None and not np.array_equal(classes, estimator.classes_):
         raise ValueError(
             "warm_start can only be used where `y` has the same classes as in the "

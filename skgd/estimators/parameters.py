@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 
 from skgd.estimators.sklearn_private import HasMethods, Interval, StrOptions
+from skgd.objective import penalties
 from skgd.optim.schedules import SCHEDULES
 
 
@@ -119,5 +120,5 @@ def _check_momentum(estimator):
         raise ValueError(said + "set eta0 to a number, or momentum=0.")
     if estimator.solver == "sgd":
         raise ValueError(said + "use solver='minibatch' or 'batch', or momentum=0.")
-    if estimator.alpha > 0 and estimator.penalty in ("l1", "elasticnet"):
+    if penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)[0]:
         raise ValueError(said + "use penalty 'l2' or None, or momentum=0.")

@@ -3,6 +3,7 @@
 dask is imported by functions only, which are called once X is a collection.
 """
 
+import warnings
 from copy import copy
 from functools import partial, wraps
 
@@ -17,6 +18,11 @@ from skgd.objective import penalties
 from skgd.objective.targets import Targets
 from skgd.training.problem import Problem
 
+WITHOUT_OFFSET = (
+    "The model was fitted with an offset, and is scored without it. Pass offset to "
+    "score; in searches, with sklearn.set_config(enable_metadata_routing=True), "
+    "set_fit_request(offset=True) and set_score_request(offset=True) do."
+)
 NOT_SENT = ("history_", "loss_curve_", "update_history_", "_memory", "_skl_callbacks")
 
 
@@ -41,6 +47,8 @@ def by_sums(score):
         if is_collection(X):
             refuse_offset(offset)
             return _score(self, X, y, sample_weight)
+        if offset is None and self._took_offset:
+            warnings.warn(WITHOUT_OFFSET, stacklevel=2)
         return score(self, X, y, sample_weight, offset)
 
     return of_any

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 
 from skgd.estimators import labels
@@ -201,4 +202,6 @@ class ClassifierPredictions(ClassifierMixin):
             The accuracy.
         """
         predicted = self.predict(X, offset)
+        if self.multilabel_ and labels.are_several(y):
+            y = labels.indicator(check_array(y, accept_sparse=True, input_name="y"))
         return accuracy_score(y, predicted, sample_weight=sample_weight)

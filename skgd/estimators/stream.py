@@ -58,6 +58,8 @@ def learn_stream(estimator, problem, X, first, transaction):
     total = streaming.learn(
         problem, state, problem.data.visits(order), estimator.half_life, losses
     )
+    if np.isnan(total) and not isinstance(estimator.loss, str):
+        raise ValueError("The loss is NaN where the stream stands.")
     coef, intercept = streaming.result(problem, state)
     largest = float(np.finfo(state["dtype"]).max)
     if not State(coef, intercept).within(largest):

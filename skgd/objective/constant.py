@@ -9,8 +9,7 @@ def best_constant(loss, targets, start):
 
     `start` is where to set out from. The loss is at `targets.offset` more.
     """
-    weight = targets.weight
-    weight = np.ones(len(targets.y)) if weight is None else weight
+    weight = targets.weights()
     weight = weight / weight.sum()
     shape = len(targets.y), len(start)
 

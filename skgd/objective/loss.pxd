@@ -21,8 +21,11 @@ cdef class Loss:
     ) noexcept nogil
 
 
-cdef class Outputs(Loss):
+cdef class Wrapper(Loss):
     cdef readonly Loss loss
+
+
+cdef class Outputs(Wrapper):
     cdef const Py_ssize_t[::1] classes
     cdef const double[::1] widths
 

@@ -246,7 +246,30 @@ cdef class Loss:
         return z
 
 
-cdef class Outputs(Loss):
+cdef class Wrapper(Loss):
+    """A loss made of another, which it is like."""
+
+    def __init__(self, Loss loss):
+        self.loss = loss
+        self.max_curvature, self.max_slope = loss.max_curvature, loss.max_slope
+
+    def check(self):
+        self.loss.check()
+
+    @property
+    def degenerate(self):
+        return self.loss.degenerate
+
+    @property
+    def kinked(self):
+        return self.loss.kinked
+
+    @property
+    def convex(self):
+        return self.loss.convex
+
+
+cdef class Outputs(Wrapper):
     """A loss of one output for several of them, each as it is told.
 
     Parameters
@@ -260,11 +283,9 @@ cdef class Outputs(Loss):
     """
 
     def __init__(self, Loss loss, classes=None, widths=None):
-        self.loss = loss
+        Wrapper.__init__(self, loss)
         self.classes = classes
         self.widths = widths
-        self.max_curvature = loss.max_curvature
-        self.max_slope = loss.max_slope
 
     def __reduce__(self):
         classes = None if self.classes is None else np.asarray(self.classes)
@@ -310,21 +331,6 @@ cdef class Outputs(Loss):
             slopes += n_outputs
         return total
 
-    def check(self):
-        self.loss.check()
-
     @property
     def residual(self):
         return self.loss.residual
-
-    @property
-    def kinked(self):
-        return self.loss.kinked
-
-    @property
-    def convex(self):
-        return self.loss.convex
-
-    @property
-    def degenerate(self):
-        return self.loss.degenerate

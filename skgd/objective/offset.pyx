@@ -6,7 +6,7 @@ Of a loss of residuals, an offset is no more than other targets, y - offset. For
 losses there is `Offset`.
 """
 
-from skgd.objective.loss cimport Loss
+from skgd.objective.loss cimport Loss, Wrapper
 
 import numpy as np
 from scipy.special import logsumexp
@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from skgd.objective.constant import best_constant
 
 
-cdef class Offset(Loss):
+cdef class Offset(Wrapper):
     """A loss whose targets have the offsets of the row behind them.
 
     A row of y is the targets of `loss`, and then an offset for each of K outputs.
@@ -26,12 +26,11 @@ cdef class Offset(Loss):
         Whether the target of `loss` is one class index, however many outputs there are.
     """
 
-    cdef readonly Loss loss
     cdef readonly bint by_index
 
     def __init__(self, Loss loss, by_index):
-        self.loss, self.by_index = loss, by_index
-        self.max_curvature, self.max_slope = loss.max_curvature, loss.max_slope
+        Wrapper.__init__(self, loss)
+        self.by_index = by_index
 
     def __reduce__(self):
         return Offset, (self.loss, self.by_index)
@@ -66,31 +65,15 @@ cdef class Offset(Loss):
         """The best intercepts, by L-BFGS."""
         start = self.loss.constant(targets, n_outputs)
         # With a log link, the mean of exp(offset) makes it the optimum.
-        weight = 1.0 if targets.weight is None else targets.weight[:, None]
-        shift = logsumexp(targets.offset, axis=0, b=weight)
-        shift = shift - np.log(np.sum(np.broadcast_to(weight, (len(targets.y), 1))))
-        return best_constant(self.loss, targets, start - shift)
+        weight = targets.weights()
+        shift = logsumexp(targets.offset, axis=0, b=weight[:, None])
+        return best_constant(self.loss, targets, start - shift + np.log(weight.sum()))
 
     def curvature(self, targets):
         return self.loss.curvature(targets)
 
     def predict(self, z):
         return self.loss.predict(z)
-
-    def check(self):
-        self.loss.check()
-
-    @property
-    def degenerate(self):
-        return self.loss.degenerate
-
-    @property
-    def kinked(self):
-        return self.loss.kinked
-
-    @property
-    def convex(self):
-        return self.loss.convex
 
     @property
     def coupled(self):

@@ -19,6 +19,7 @@ import numpy as np
 from scipy import LowLevelCallable
 
 from skgd.objective.constant import best_constant
+from skgd.objective.targets import Targets
 
 SIGNATURE = "double (double, double, double *)"
 WITH_DATA = "double (double, double, double *, void *)"
@@ -38,24 +39,32 @@ cdef class OwnLoss(Loss):
 
     def constant(self, targets, n_outputs=1):
         """The best intercepts, from the mean of y or, where that is worse, from 0."""
-        weight = targets.weight
-        weight = np.ones(len(targets.y)) if weight is None else weight
+        return best_constant(self, targets, self._start(targets))
+
+    def check_targets(self, y):
+        """Raise ValueError where the loss is not what it must be, of some rows."""
+        y = y.reshape(len(y), -1)
+        self._start(Targets(y[:: -(-len(y) // ROWS)]))
+
+    def _start(self, targets):
+        """The mean of y or 0, where the loss is less; an error where it is none."""
         starts = np.zeros((2, targets.y.shape[1]))
-        starts[1] = np.average(targets.y, axis=0, weights=weight)
-        values = [self._value(targets, start, weight) for start in starts]
+        starts[1] = targets.mean()
+        with np.errstate(all="ignore"):
+            values = [self._value(targets, start) for start in starts]
         if not np.any(np.isfinite(values)):
             raise ValueError(
-                "The loss is NaN or infinite, both at z = 0 and where z is the mean of "
-                "y."
+                "The loss or its slope is NaN or infinite, both at z = 0 and where z "
+                "is the mean of y."
             )
-        return best_constant(self, targets, starts[np.nanargmin(values)])
+        return starts[np.nanargmin(values)]
 
-    def _value(self, targets, start, weight):
+    def _value(self, targets, start):
         at = np.broadcast_to(start + targets.offset, targets.y.shape)
-        value = self.sums(targets.y, at, weight)[0]
+        value, slopes = self.sums(targets.y, at, targets.weights())
         if value < 0.0:
             raise ValueError("The loss is negative. Add to it what makes it least 0.")
-        return value
+        return value if np.all(np.isfinite(slopes)) else np.nan
 
     def curvature(self, targets):
         """The largest one at the best constant model, of some rows."""
@@ -135,15 +144,20 @@ cdef class PythonLoss(OwnLoss):
     def value_and_slope(self, y, z, double width=0.0):
         """As of `Loss`, by one call."""
         y, z = np.broadcast_arrays(np.asarray(y, float), np.asarray(z, float))
+        # Copies, which the user may keep or change.
+        value, slope = self._call(y.flatten(), z.flatten())
+        return value.reshape(y.shape), slope.reshape(y.shape)
+
+    def _call(self, y, z):
         found = []
-        for array in self.loss.value_and_slope(y.ravel(), z.ravel()):
-            array = np.ascontiguousarray(array, float)
-            if array.shape != (y.size,):
+        for array in self.loss.value_and_slope(y, z):
+            array = np.asarray(array, float)
+            if array.shape != y.shape:
                 raise ValueError(
                     "value_and_slope(y, z) must return two arrays of the shape of y, "
-                    f"{(y.size,)}; got one of {array.shape}."
+                    f"{y.shape}; got one of {array.shape}."
                 )
-            found.append(array.reshape(y.shape))
+            found.append(np.ascontiguousarray(array))
         value, slope = found
         return value, slope
 
@@ -184,11 +198,12 @@ cdef class PythonLoss(OwnLoss):
         cdef double[::1] at
         if self.error is None:
             try:
-                # Copies, which the user may keep.
-                targets, at = np.empty(size), np.empty(size)
+                # Copies, which the user may keep or change.
+                own = np.empty(size), np.empty(size)
+                targets, at = own
                 memcpy(&targets[0], y, size * sizeof(double))
                 memcpy(&at[0], z, size * sizeof(double))
-                values, given = self.value_and_slope(targets, at)
+                values, given = self._call(*own)
             except BaseException as error:
                 self.error = error
         if self.error is not None:

@@ -21,6 +21,10 @@ class Targets:
     def __init__(self, y, weight=None, offset=0.0):
         self.y, self.weight, self.offset = y, weight, offset
 
+    def weights(self):
+        """Weights of the rows, (n,)."""
+        return np.ones(len(self.y)) if self.weight is None else self.weight
+
     def mean(self):
         """The mean by weight, (K,)."""
         return np.average(self.y, axis=0, weights=self.weight)

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skgd.estimators.classifier import GDClassifier
+from skgd.estimators.inputs import seed
 from skgd.estimators.parameters import check_parameters
 from skgd.estimators.regressor import GDRegressor
 from skgd.estimators.sklearn_private import (
@@ -160,7 +161,8 @@ class Fold:
         self.calls, first = calls, calls[0]
         X, self.y, self.test = first.X, first.y, first.kwargs["test"]
         train = np.arange(len(self.y))[np.asarray(first.kwargs["train"])]
-        self.seed = together.seed_of(first.final)
+        # One draw for all if there is no random_state.
+        self.seed = seed(first.final.random_state)
         with_train = first.kwargs["return_train_score"]
         X_test = safe_indexing(X, self.test)
         X_train = safe_indexing(X, train) if with_train or first.transformers else None

@@ -1,5 +1,6 @@
 """scikit-learn's searches, whose fits share their passes over the rows."""
 
+import warnings
 from typing import Any, Self
 
 import joblib
@@ -28,6 +29,11 @@ class FitsTogether:
         -------
         self : object
         """
+        with_offset = any(name.split("__")[-1] == "offset" for name in params)
+        if with_offset and self.scoring is not None:
+            warnings.warn(
+                "Scorers predict without an offset: use scoring=None.", stacklevel=2
+            )
         # With the number of jobs that is configured.
         with joblib.parallel_config("skgd", n_jobs=get_active_backend()[1]):
             return super().fit(X, y, **params)

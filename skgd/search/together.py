@@ -7,7 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 
 from skgd.estimators import advice, fitted
-from skgd.estimators.inputs import check_data, make_problem, seed
+from skgd.estimators.inputs import check_data, make_problem
 from skgd.objective import penalties
 from skgd.optim import choose
 from skgd.optim.stack import Stack
@@ -75,6 +75,7 @@ def prepare(estimators, X, y, sample_weight, rows):
     if len(rows) < 2:
         raise AloneError("fewer than two rows")
     first._learn_targets(y[rows])
+    first._took_offset = False
     problem = make_problem(first, X, y, sample_weight, rows, normalize=True)
     if problem.n_outputs != 1 or problem.data.y.shape[1] != 1:
         raise AloneError("several classes or targets")
@@ -124,11 +125,6 @@ def train(estimators, problem, random_state):
         e.eta0_, e.batch_size_ = eta0, batch_size
         outcomes.append(advice.in_a_word(ending, member.history, one, e.tol))
     return outcomes
-
-
-def seed_of(estimator):
-    """The seed of a stack: one draw for all if there is no random_state."""
-    return seed(estimator.random_state)
 
 
 def default_scores(estimators, X, y):

@@ -1,15 +1,20 @@
 """offset: numbers that are added to linear predictions, and not learnt."""
 
+import pickle
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn
 from scipy.optimize import minimize
 from scipy.special import logsumexp, xlogy
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skgd
 from skgd import GDClassifier, GDRegressor
 
 N, P, K, ALPHA = 300, 3, 3, 1e-3
@@ -232,13 +237,15 @@ def test_early_stopping(scoring):
     model.set_params(scoring="accuracy")
     with pytest.raises(ValueError, match="Scorers predict without an offset"):
         model.fit(X, y, offset=offset)
+    with pytest.raises(ValueError, match="offset_val was not"):
+        model.fit(X, y, X_val=X, y_val=y, offset=offset)
     model.set_params(early_stopping=False)
     with pytest.raises(ValueError, match="offset_val is provided, but X_val"):
         model.fit(X, y, offset_val=offset)
 
 
 @pytest.mark.parametrize("given, said", [
-    (OFFSET[:-1], r"offset.shape == \(299, 1\), expected \(300,\)"),
+    (OFFSET[:-1], r"offset.shape == \(299,\), expected \(300,\)"),
     (OFFSETS, r"offset.shape == \(300, 3\), expected \(300,\)"),
     (np.where(OFFSET > 0, np.nan, 0.0), "Input offset contains NaN"),
     (["a"] * N, "could not convert string to float"),
@@ -260,6 +267,37 @@ def test_what_does_not_fit(given, said):
 def test_targets_beyond_float64():
     with pytest.raises(ValueError, match="Input y contains infinity"):
         GDRegressor().fit(X, np.full(N, 1.7e308), offset=np.full(N, -1e308))
+
+
+def test_scores_without_the_offset_warn():
+    model = GDRegressor("poisson", random_state=0)
+    for fitted in (
+        clone(model).fit(X, COUNTS, offset=OFFSET),
+        clone(model).partial_fit(X, COUNTS, offset=OFFSET).partial_fit(X[:1], [0.0]),
+        pickle.loads(pickle.dumps(clone(model).fit(X, COUNTS, offset=OFFSET))),
+    ):
+        with pytest.warns(UserWarning, match="fitted with an offset, and is scored wi"):
+            fitted.score(X, COUNTS)
+    fitted.fit(X, COUNTS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.score(X, COUNTS)
+        clone(model).fit(X, COUNTS, offset=OFFSET).score(X, COUNTS, offset=OFFSET)
+    with pytest.warns(UserWarning, match=r"set_score_request\(offset=True\)"):
+        GridSearchCV(model, {"alpha": [1e-4]}, cv=3).fit(X, COUNTS, offset=OFFSET)
+
+
+def test_searches_by_scorers_warn():
+    scoring = "neg_mean_poisson_deviance"
+    for estimator, prefix in (
+        (GDRegressor("poisson"), ""),
+        (make_pipeline(StandardScaler(), GDRegressor("poisson")), "gdregressor__"),
+    ):
+        search = skgd.GridSearchCV(
+            estimator, {prefix + "alpha": [1e-4]}, scoring=scoring, cv=3
+        )
+        with pytest.warns(UserWarning, match="Scorers predict without an offset"):
+            search.fit(X, COUNTS, **{prefix + "offset": OFFSET})
 
 
 def test_routing():

@@ -88,7 +88,7 @@ def test_warm_start_goes_on_after_sparsify():
     assert np.mean(model.predict(X) == predicted) > 0.9
 
 
-@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("average", [False, True, 10**6])
 def test_coefficients_set_by_the_user_are_where_partial_fit_starts(average):
     """Federated learning does this."""
     X, y = regression()

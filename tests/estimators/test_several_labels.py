@@ -161,6 +161,32 @@ def test_what_does_not_go_together():
     assert model.coef_ is coef
 
 
+@pytest.mark.parametrize("begin, then, said", [
+    (Y.sum(axis=1) % 3, Y, "y has several labels per row, but warm_start=True goes on "
+     "from a model of one"),
+    (Y, Y.sum(axis=1) % 3, "y has one label per row, but warm_start=True goes on from "
+     "a model of several"),
+])  # fmt: skip
+def test_warm_starts_tell_one_label_from_several(begin, then, said):
+    model = GDClassifier(warm_start=True).fit(X, begin)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match=said):
+        model.fit(X, then)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert np.mean(model.fit(X, begin).predict(X) == before) > 0.9
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean", "Float64", "int8", "object"])
+def test_scores_of_frames(dtype):
+    pd = pytest.importorskip("pandas")
+    labels = pd.DataFrame(Y.astype(bool)).astype(dtype)
+    model = GDClassifier().fit(X, labels)
+    expected = np.mean(np.all(model.predict(X) == Y, axis=1))
+    for given in (labels, Y.tolist(), sp.csr_array(Y)):
+        assert model.score(X, given) == pytest.approx(expected)
+    assert model.score(X, labels, WEIGHT) == model.score(X, Y, WEIGHT)
+
+
 def test_dask_takes_one_label_per_row():
     da = pytest.importorskip("dask.array")
     with pytest.raises(ValueError, match="1d array"):

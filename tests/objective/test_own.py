@@ -241,15 +241,64 @@ def test_what_was_raised_is_raised_once():
     (lambda y, z: (0.0, z), "must return two arrays of the shape of y"),
     (lambda y, z: (z, z, z), "too many values to unpack"),
     (lambda y, z: (-np.ones(y.size), z), "The loss is negative"),
-    (lambda y, z: (np.nan * z, z), "The loss is NaN or infinite"),
+    (lambda y, z: (np.nan * z, z), "The loss or its slope is NaN or infinite"),
+    (lambda y, z: (z * z, np.nan * z), "The loss or its slope is NaN or infinite"),
+    (lambda y, z: (z * z, z + np.inf), "The loss or its slope is NaN or infinite"),
+    (lambda y, z: ((z * z).sum(), z), "must return two arrays of the shape of y"),
 ])  # fmt: skip
 def test_what_it_must_return(returned, said):
     class Wrong:
         def value_and_slope(self, y, z):
             return returned(y, z)
 
-    with pytest.raises(ValueError, match=said):
-        GDRegressor(Wrong()).fit(X, Y)
+    for y in (Y, Y[:, 0]):
+        with pytest.raises(ValueError, match=said):
+            GDRegressor(Wrong()).fit(X, y)
+        for rows in (slice(None), slice(1)):
+            model = GDRegressor(Wrong())
+            with pytest.raises(ValueError, match=said):
+                model.partial_fit(X[rows], y[rows])
+            assert not hasattr(model, "coef_")
+    if "two arrays" not in said:
+        with pytest.raises(ValueError, match=said):
+            GDClassifier(Wrong()).partial_fit(X, CLASSES, classes=range(3))
+
+
+class OfSmallPredictions(Asymmetric):
+    def value_and_slope(self, y, z):
+        value, slope = super().value_and_slope(y, z)
+        return np.where(abs(z) > 0.5, np.nan, value), slope
+
+
+def test_nan_on_the_way_of_a_stream():
+    model = GDRegressor(OfSmallPredictions(), shuffle=False)
+    model.partial_fit(X[:1], Y[:1])
+    calls, before = model.loss.calls, pickle.dumps(model)
+    with pytest.raises(ValueError, match="The loss is NaN where the stream stands"):
+        model.partial_fit(X, Y)
+    model.loss.calls = calls
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("solver", ["batch", "minibatch", "sgd"])
+def test_a_loss_may_work_in_place(solver):
+    class InPlace(Asymmetric):
+        def value_and_slope(self, y, z):
+            y -= z
+            z[:] = -y
+            y *= 0.5 * y
+            return y, z
+
+    y, y_val = Y[:, 0].copy(), Y[:, 0].copy()
+    parameters = {"solver": solver, "early_stopping": True, "random_state": 0}
+    fits = [
+        GDRegressor(loss, **parameters).fit(X, y, X_val=X, y_val=y_val).coef_
+        for loss in (InPlace(), Asymmetric())
+    ]
+    np.testing.assert_allclose(fits[0], fits[1], rtol=1e-10)
+    GDRegressor(InPlace()).partial_fit(X, y)
+    np.testing.assert_array_equal(y, Y[:, 0])
+    np.testing.assert_array_equal(y_val, Y[:, 0])
 
 
 @pytest.mark.parametrize("loss", [1, None, "mine", Asymmetric, object()])

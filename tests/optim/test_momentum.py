@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -138,6 +139,11 @@ def test_too_large_a_step_diverges():
     assert model.stop_reason_ == "diverged"
 
 
+def test_elasticnet_of_l1_ratio_zero():
+    model = descent(penalty="elasticnet", l1_ratio=0.0).fit(X, Y)
+    np.testing.assert_array_equal(model.coef_, descent().fit(X, Y).coef_)
+
+
 @pytest.mark.parametrize("parameters, said", [
     ({"eta0": "auto", "learning_rate": "auto"}, "set eta0 to a number"),
     ({"solver": "sgd"}, "use solver='minibatch' or 'batch'"),
@@ -263,3 +269,14 @@ def test_advice_knows_of_momentum(rippling):
     model = descent(solver="batch", eta0=step, penalty=None, tol=1e-3, max_iter=5000)
     assert model.fit(X, y).stop_reason_ == "no_progress"
     assert model.score(X, y) > 0.99
+
+
+@pytest.mark.parametrize("average", [False, 10**6])
+def test_coefficients_of_the_user_begin_at_rest(average):
+    model = descent(average=average).partial_fit(X, Y)
+    assert np.any(model._memory.trained.velocity[0])
+    model.coef_ = np.ones((2, P))
+    other = clone(model).partial_fit(X[:1], Y[:1])  # of other moves
+    other.coef_, other.intercept_ = np.ones((2, P)), model.intercept_
+    assert not np.array_equal(model.coef_, model.partial_fit(X, Y).coef_)
+    np.testing.assert_array_equal(model.coef_, other.partial_fit(X, Y).coef_)

@@ -72,7 +72,8 @@ def test_what_is_fitted_alone(fits, name):
 def test_offsets_are_fitted_alone(fits):
     X, y = linear()
     search = GridSearchCV(REGRESSOR, RATES, cv=2, refit=False)
-    search.fit(X, y, offset=np.ones(len(y)))
+    with pytest.warns(UserWarning, match="scored without it"):
+        search.fit(X, y, offset=np.ones(len(y)))
     assert fits() == [(0, 8)]
 
 

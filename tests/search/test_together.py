@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from samples import linear, model_of, targets_of
 from skgd import GDClassifier, GDRegressor
+from skgd.estimators.inputs import seed
 from skgd.search import together
 from skgd.search.together import AloneError
 
@@ -40,7 +41,7 @@ class Own:
 def fit_together(models, X, y, weight=None, rows=None):
     rows = np.arange(len(y)) if rows is None else rows
     problem = together.prepare(models, X, y, weight, rows)
-    return together.train(models, problem, together.seed_of(models[0]))
+    return together.train(models, problem, seed(models[0].random_state))
 
 
 def fit_alone(models, X, y, weight=None):
