@@ -180,6 +180,7 @@ def persisted(client, X, y):
         lazy.append(da.concatenate(blocks).map_blocks(np.copy, meta=array[:0]))
     lazy = client.persist(lazy)
     wait(lazy)
+    time.sleep(1.0)  # while workers let go of what was sent
     return lazy
 
 

@@ -52,7 +52,7 @@ def engine_of_parts(X, y, sample_weight, classify):
     if np.isnan(n_bytes):
         # Too many to be kept, for all that is known: they are described first.
         return Graph(delayed)
-    return engine_of(delayed, n_bytes)
+    return engine_of(delayed, n_bytes, to_bind=True)
 
 
 def partitions_of(array):

@@ -27,12 +27,15 @@ class PartitionedData:
         Those of the loss, one for each class, with its weight.
     engines : list
         What is to be closed with the data.
+    mean_weight : float
+        Of the rows as they were described.
     """
 
     local = False
 
-    def __init__(self, engine, described, classes=None, engines=()):
+    def __init__(self, engine, described, classes=None, engines=(), mean_weight=1.0):
         self.engine, self.classes, self.engines = engine, classes, engines
+        self.described, self.mean_weight = described, mean_weight
         self.sampled = None
         self.part_rows = np.array([part["n_rows"] for part in described])
         self.n_rows = int(self.part_rows.sum())
@@ -114,8 +117,12 @@ class PartitionedData:
         computing sample variances", 1979, equation 2.1.
         """
         squares = total = mean = variance = stored = 0.0
+        found, unit = [part["moments"] for part in self.described], self.mean_weight
+        if None in found:
+            found, unit = self.engine.each(parts.moments, self.classes is not None), 1.0
         with np.errstate(over="ignore", invalid="ignore"):
-            for q, w, m, v, s in self.engine.each(parts.moments):
+            for q, w, m, v, s in found:
+                q, w = q / unit**2, w / unit
                 share = w / (total + w)
                 distance = m - mean
                 mean = mean + share * distance

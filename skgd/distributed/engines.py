@@ -51,17 +51,30 @@ def call(function, part, own, args):
         return function(part, *own, *args)
 
 
+# Types of their own are sent as a whole; of a mere list or dict, dask sends each array
+# on its own, which took longer than their bytes.
+class Results(list):
+    """What a function returns for each partition of a bundle."""
+
+
+class Sums(dict):
+    """Nodes of a binary tree, and what they sum up to; see `added`."""
+
+
 def call_on_bundle(function, parts, own, args):
-    return [call(function, *pair, args) for pair in zip(parts, own, strict=True)]
+    return Results(call(function, *pair, args) for pair in zip(parts, own, strict=True))
 
 
 def sum_on_bundle(function, parts, own, args, places, n):
     results = call_on_bundle(function, parts, own, args)
-    return added({(0, i): r for i, r in zip(places, results, strict=True)}, n)
+    return added(Sums({(0, i): r for i, r in zip(places, results, strict=True)}), n)
 
 
 def merge(n, *sums):
-    return added({node: value for nodes in sums for node, value in nodes.items()}, n)
+    nodes = Sums()
+    for own in sums:
+        nodes.update(own)
+    return added(nodes, n)
 
 
 def collect(*items):
@@ -72,8 +85,11 @@ def bind_bundle(function, parts, args, kept):
     return tuple(call(function, parts[k], (), args) for k in kept)
 
 
-def engine_of(parts, n_bytes):
-    """The engine of these delayed partitions, which take so many bytes."""
+def engine_of(parts, n_bytes, to_bind=False):
+    """The engine of these delayed partitions, which take so many bytes.
+
+    `to_bind` says that `bound` is to be called of it.
+    """
     client, limit = current_client(), MEMORY_LIMIT
     if client is not None:
         workers = client.scheduler_info(n_workers=-1)["workers"]
@@ -90,7 +106,7 @@ def engine_of(parts, n_bytes):
     if client is None:
         return Graph(list(dask.compute(*parts)))
     n_threads = {name: worker["nthreads"] for name, worker in workers.items()}
-    return Futures.of(client, parts, n_threads)
+    return Futures.of(client, parts, n_threads, to_bind)
 
 
 def current_client():
@@ -160,14 +176,15 @@ class Graph:
 class Futures:
     """On the workers of a client, in whose memory the partitions stay.
 
-    A task takes the scheduler some milliseconds, so that partitions are bundled: one
-    bundle for each thread, of partitions that are on its worker. Methods as of `Graph`.
+    A task takes the scheduler some milliseconds, so that each is for a bundle of
+    partitions: one for each thread, of those that are on its worker. Methods as of
+    `Graph`.
 
     Parameters
     ----------
     client : distributed.Client
-    bundles : list of Future
-        Each of a tuple of partitions.
+    bundles : list
+        Each a future of a tuple of partitions, or a list of their futures.
     places : list of ndarray
         The numbers of these partitions, of all that there are.
     where : list of dict
@@ -182,10 +199,10 @@ class Futures:
         self.running, self.held = [], []
 
     @classmethod
-    def of(cls, client, parts, n_threads):
+    def of(cls, client, parts, n_threads, to_bind=False):
         """The engine of delayed partitions, which are made first.
 
-        `n_threads` are those of each worker.
+        `n_threads` are those of each worker; `to_bind` as of `engine_of`.
         """
         futures = client.compute(parts, optimize_graph=False)
         try:
@@ -206,9 +223,10 @@ class Futures:
             there = there if worker in n_threads else {}
             n_bundles = min(n_threads.get(worker, 1), len(numbers))
             for group in np.array_split(numbers, n_bundles):
-                # Partitions themselves are no results: they would count twice.
-                items = [futures[i] for i in group]
-                bundles.append(client.submit(collect, *items, pure=False, **there))
+                bundle = [futures[i] for i in group]
+                if not to_bind:  # where tasks that are few are made of them
+                    bundle = client.submit(collect, *bundle, pure=False, **there)
+                bundles.append(bundle)
                 places.append(group)
                 where.append(there)
         return cls(client, bundles, places, where)
@@ -275,7 +293,7 @@ class Futures:
         return Futures(self.client, bundles, places, wheres)
 
     def close(self):
-        release([*self.bundles, *self.running, *alive(self.held)])
+        release(futures_of([*self.bundles, *self.running, *alive(self.held)]))
         self.bundles, self.running = [], []
 
 

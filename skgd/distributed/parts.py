@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_non_negative
 
-from skgd.kernels import loss_totals
+from skgd.kernels import Rows, feature_moments, loss_totals
 from skgd.training.data import LocalData, Multipliers
 
 
@@ -80,7 +80,7 @@ def checked(number, X, y, weight, names, classify):
     dtypes = [np.float64, np.float32]
     X = check_array(
         X, accept_sparse="csr", dtype=dtypes, ensure_min_samples=0,
-        input_name=f"X{where}",
+        ensure_all_finite=weight is not None, input_name=f"X{where}",
     )  # fmt: skip
     if not sp.issparse(X):
         X = np.require(X, requirements=["A"])  # what was sent may not be aligned
@@ -106,9 +106,16 @@ def numbers(array, name):
     )  # fmt: skip
 
 
-def describe(part, classify):
-    """What must be known of all partitions before their targets are encoded."""
+def describe(part, classify, with_moments=False):
+    """What must be known of all partitions before their targets are encoded.
+
+    And what `moments` tells, which another pass over the rows would take otherwise.
+    """
     X, y = part.X, part.y
+    known = moments(part, classify) if with_moments and len(y) else None
+    if known is None or not np.all(np.isfinite(known[2])):
+        # Means tell as much, with no pass of their own.
+        assert_all_finite(X, input_name=f"X in partition {part.number}")
     if classify:
         classes = np.unique(y)
         if len(y):
@@ -134,6 +141,7 @@ def describe(part, classify):
         "classes": classes,
         "weights": totals,  # of each class, or of all rows,
         "counts": np.asarray(counts),  # and how many rows
+        "moments": known,
     }
 
 
@@ -212,20 +220,20 @@ def totals(part, loss, intercept):
     return (part.data.totals(loss, intercept),)
 
 
-def moments(part):
-    """Sum of squared weights, and those of `Data.moments`, with targets as features."""
-    y, w = part.y, part.weights()
-    total, mean, variance, stored = part.data.moments()
-    y_mean = np.average(y, axis=0, weights=w)
-    with np.errstate(over="ignore"):  # and then the client knows better
-        y_variance = np.average((y - y_mean) ** 2, axis=0, weights=w)
-    return (
-        w @ w,
-        total,
-        np.append(mean, y_mean),
-        np.append(variance, y_variance),
-        np.append(stored, np.ones_like(y_mean)),
-    )
+def moments(part, classify):
+    """Sum of squared weights, and those of `Data.moments`, with targets as features.
+
+    The latter only of a regression.
+    """
+    weight, n = part.weight, len(part.y)
+    tables = [part.X]
+    if not classify:
+        tables.append(np.ascontiguousarray(part.y).reshape(n, -1))
+    found = [feature_moments(Rows(table), np.arange(n), weight) for table in tables]
+    total = found[0][0]
+    with np.errstate(over="ignore"):  # of which the client complains
+        squares = total if weight is None else weight @ weight
+    return squares, total, *map(np.concatenate, list(zip(*found, strict=True))[1:])
 
 
 def largest_row(part, fit_intercept):

@@ -75,7 +75,14 @@ def _prepare(estimator, X, y, sample_weight, validation, engines):
     from skgd.distributed.data import PartitionedData
 
     classify = not isinstance(estimator, RegressorMixin)
-    engine, described = _described(estimator, X, y, sample_weight, True, engines)
+    # Weights by class change them; textbook steps do not ask.
+    with_moments = (
+        estimator._automatic(estimator._one_loss())
+        and getattr(estimator, "class_weight", None) is None
+    )
+    engine, described = _described(
+        estimator, X, y, sample_weight, True, engines, with_moments
+    )
     if classify:
         classes = np.concatenate([part["classes"] for part in described])
         estimator._learn_targets(classes)
@@ -109,7 +116,7 @@ def _prepare(estimator, X, y, sample_weight, validation, engines):
     score = _validation(estimator, *validation, engines)
     l1, l2 = penalties.strengths(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     problem = Problem(
-        data=PartitionedData(engine, described, targets, engines),
+        data=PartitionedData(engine, described, targets, engines, mean_weight),
         loss=estimator._loss(),
         n_outputs=estimator._n_outputs,
         l1=l1,
@@ -185,7 +192,9 @@ def _class_factors(estimator, weights):
     return estimator._class_weights(estimator.classes_, weights, balance=True)
 
 
-def _described(estimator, X, y, sample_weight, reset, engines):
+def _described(
+    estimator, X, y, sample_weight, reset, engines, with_moments=False
+):  # fmt: skip
     """The engine of checked partitions, and what those that have rows are."""
     from skgd.distributed.collections import engine_of_parts
 
@@ -198,7 +207,7 @@ def _described(estimator, X, y, sample_weight, reset, engines):
     engine = engine_of_parts(X, y, sample_weight, classify)
     engines.append(engine)
     _check_columns(estimator, X, reset)
-    described = engine.each(parts.describe, classify)
+    described = engine.each(parts.describe, classify, with_moments)
     if not (described := [part for part in described if part["n_rows"]]):
         raise _no_rows(estimator, sample_weight)
     _check_alike(described)
