@@ -178,8 +178,8 @@ class BaseGD(
                 default=None
             Added to the linear predictions, z = w.x + b + offset, and not learnt: with
             loss 'poisson', the logarithm of the exposure. Of more than two classes or
-            several labels, one for each. Methods that predict want it, too, or take 0:
-            in searches, route it by `set_score_request(offset=True)` as to `fit`.
+            several labels, one for each. Methods that predict want it, too, or take 0,
+            as scorers do: in searches set scoring=None, and route it to `score`, too.
         offset_val : array-like, default=None
             The offset of `X_val`; to be given with `offset`.
 

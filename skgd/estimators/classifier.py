@@ -88,8 +88,8 @@ class GDClassifier(ClassifierPredictions, BaseGD):
         With textbook steps, solver 'batch' or 'minibatch' and no L1: the share of its
         last move that an update goes on with, in [0, 1). Of sparse X, an update then
         takes the time of all features. As the objective ripples, training waits for a
-        gain for n_iter_no_change / (1 - momentum) updates, if longer. Where `max_iter`
-        ends it, and not with tol=None, the best epoch is kept if half is lost again.
+        gain for n_iter_no_change / (1 - momentum) updates, if longer; the best epoch is
+        kept, but with tol=None the last one.
     nesterovs_momentum : bool, default=True
         Whether momentum is Nesterov's; if not, it is the heavy ball's. Both as in
         `sklearn.neural_network.MLPRegressor`.

@@ -35,8 +35,8 @@ def validation(
             raise ValueError(f"{name} is provided, but X_val was not provided.")
     if X_val is not None and y_val is None:
         raise ValueError("X_val is provided, but y_val was not provided.")
-    if X_val is not None and offset is not None and offset_val is None:
-        raise ValueError("X_val and offset are provided, but offset_val was not.")
+    if X_val is not None and (offset is None) != (offset_val is None):
+        raise ValueError("With X_val, offset and offset_val must be given together.")
     if X_val is not None and not estimator.early_stopping:
         raise ValueError(
             "X_val and y_val are passed to fit while at the same time "

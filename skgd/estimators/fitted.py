@@ -62,6 +62,9 @@ class Transaction:
 def keep(estimator, ending, history, dtype, memory):
     """Copy the state and history of training to attributes."""
     state = ending.state
+    least = -1e-9 * max((abs(record["objective"]) for record in history), default=0.0)
+    if ending.objective < least and not isinstance(estimator.loss, str):
+        raise ValueError("The loss is negative. Add to it what makes it least 0.")
     new = attributes(estimator, estimator.history_, state, history, dtype)
     vars(estimator).update(new)
     estimator.stop_reason_ = ending.reason

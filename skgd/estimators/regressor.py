@@ -80,8 +80,8 @@ class GDRegressor(RegressorPredictions, BaseGD):
         With textbook steps, solver 'batch' or 'minibatch' and no L1: the share of its
         last move that an update goes on with, in [0, 1). Of sparse X, an update then
         takes the time of all features. As the objective ripples, training waits for a
-        gain for n_iter_no_change / (1 - momentum) updates, if longer. Where `max_iter`
-        ends it, and not with tol=None, the best epoch is kept if half is lost again.
+        gain for n_iter_no_change / (1 - momentum) updates, if longer; the best epoch is
+        kept, but with tol=None the last one.
     nesterovs_momentum : bool, default=True
         Whether momentum is Nesterov's; if not, it is the heavy ball's. Both as in
         `sklearn.neural_network.MLPRegressor`.
@@ -130,7 +130,8 @@ class GDRegressor(RegressorPredictions, BaseGD):
         The first step size; with eta0='auto' and learning_rate='auto', of standardised
         features.
     objective_ : float
-        The objective at `coef_` and `intercept_`, over the training rows.
+        The objective at `coef_` and `intercept_`, over the training rows; after
+        `partial_fit`, the last one of `loss_curve_`.
     gap_ : float
         An estimate, at these, of (F - F*) / (F_const - F*): F is the objective, F* the
         least one, F_const that of the best constant model. The largest one of several
@@ -197,13 +198,12 @@ class GDRegressor(RegressorPredictions, BaseGD):
     A loss of your own is an object with a method value_and_slope(y, z), which is given
     arrays of shape (n,) and returns loss(y, z) and its derivative in z, of that shape.
     It must not be negative; where it is not differentiable, training may end 'stalled'.
-    Say `convex = True` of it if it is: training is faster then. If it has a method
-    inverse_link(z), `predict` returns that. It is called once per batch, with the GIL:
-    with 'sgd' and in streams once per row, which is slow. As fast as the others is a
+    Say `convex = True` of it if it is: training is faster then, if it has no kinks. If
+    it has a method inverse_link(z), `predict` returns that. It is called once per
+    batch, with the GIL: of 'sgd' and streams per row, which is slow. As fast are a
     `scipy.LowLevelCallable` of signature ``double (double, double, double *)``, or with
-    a ``void *`` for its data behind; it returns the loss and writes its derivative to
-    the third argument. So is such a cfunc of numba. Neither can be pickled, nor be one
-    of the values of a grid.
+    a ``void *`` for its data behind, which returns the loss and writes its derivative
+    to the third argument, and such a cfunc of numba. A grid or pickle takes neither.
 
     The step size of update t is, of 'constant', eta0; of 'invscaling',
     eta0 / t^power_t; of 'optimal', which takes no eta0, 1 / (alpha (t0 + t - 1)) with

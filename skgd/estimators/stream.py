@@ -16,6 +16,8 @@ from skgd.optim import streaming
 from skgd.training.record import UpdateRecord
 from skgd.training.state import State
 
+ROUNDING = 1e-9  # of a loss that is not negative
+
 
 def partial_fit(estimator, X, y, sample_weight, offset, begin=None):
     """A call of partial_fit; `begin(first)` is what a subclass does before."""
@@ -58,8 +60,12 @@ def learn_stream(estimator, problem, X, first, transaction):
     total = streaming.learn(
         problem, state, problem.data.visits(order), estimator.half_life, losses
     )
-    if np.isnan(total) and not isinstance(estimator.loss, str):
-        raise ValueError("The loss is NaN where the stream stands.")
+    least = -ROUNDING * problem.n_rows
+    if not isinstance(estimator.loss, str) and not least <= total < np.inf:
+        raise ValueError(
+            f"The loss of these rows sums up to {total:.3g}: it must be finite, and "
+            "not negative."
+        )
     coef, intercept = streaming.result(problem, state)
     largest = float(np.finfo(state["dtype"]).max)
     if not State(coef, intercept).within(largest):

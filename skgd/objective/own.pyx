@@ -24,6 +24,9 @@ from skgd.objective.targets import Targets
 SIGNATURE = "double (double, double, double *)"
 WITH_DATA = "double (double, double, double *, void *)"
 ROWS = 1000  # that a bound of the curvature is looked for in
+# Where kinks are looked for: targets, and predictions around each of them. Between two,
+# the jump of a smooth slope halves with their distance.
+KINK_TARGETS, KINK_POINTS, KINK_HALVINGS = 20, 200, 20
 
 ctypedef double (*Function)(double, double, double*) noexcept nogil
 ctypedef double (*FunctionOfData)(double, double, double*, void*) noexcept nogil
@@ -120,17 +123,21 @@ cdef class PythonLoss(OwnLoss):
 
     cdef readonly object loss
     cdef object error
+    cdef bint smooth  # as far as `curvature` has seen
 
     def __init__(self, loss):
+        if isinstance(loss, type):
+            raise ValueError(f"loss must be an object, not the class {loss.__name__}.")
         OwnLoss.__init__(self)
-        self.loss = loss
+        self.loss, self.smooth = loss, True
 
     def __reduce__(self):
         return PythonLoss, (self.loss,)
 
     @property
     def convex(self):
-        return bool(getattr(self.loss, "convex", False))
+        # Of kinks, the slopes of some rows tell no curvature to go by.
+        return self.smooth and bool(getattr(self.loss, "convex", False))
 
     def predict(self, z):
         inverse_link = getattr(self.loss, "inverse_link", None)
@@ -149,17 +156,47 @@ cdef class PythonLoss(OwnLoss):
         return value.reshape(y.shape), slope.reshape(y.shape)
 
     def _call(self, y, z):
-        found = []
-        for array in self.loss.value_and_slope(y, z):
-            array = np.asarray(array, float)
-            if array.shape != y.shape:
-                raise ValueError(
-                    "value_and_slope(y, z) must return two arrays of the shape of y, "
-                    f"{y.shape}; got one of {array.shape}."
-                )
-            found.append(np.ascontiguousarray(array))
-        value, slope = found
+        found = self.loss.value_and_slope(y, z)
+        wanted = (
+            f"value_and_slope(y, z) must return two arrays of the shape of y, {y.shape}"
+        )
+        if not hasattr(found, "__len__") or len(found) != 2:
+            raise ValueError(f"{wanted}: the loss and its slope.")
+        value, slope = (np.ascontiguousarray(a, float) for a in found)
+        for array in (np.shape(a) for a in found):
+            if array != y.shape:
+                raise ValueError(f"{wanted}; got one of {array}.")
+        if np.any(np.isnan(slope) & np.isfinite(value)):
+            raise ValueError("The slope of the loss is NaN where its value is finite.")
         return value, slope
+
+    def curvature(self, targets):
+        if getattr(self.loss, "convex", False):
+            self.smooth = self._is_smooth(targets)
+        return OwnLoss.curvature(self, targets)
+
+    def _is_smooth(self, targets):
+        """Whether no slope jumps, for some targets and predictions around them."""
+        y = targets.y.ravel()
+        chosen = np.linspace(0, y.size - 1, min(y.size, KINK_TARGETS)).astype(int)
+        z = np.broadcast_to(self._start(targets), targets.y.shape).ravel()
+        y, z = y[chosen, None], z[chosen, None]
+        far = 3.0 * max(1e-300, float(np.abs(y - z).max()), float(np.ptp(y)))
+        at = z + far * np.linspace(-1.0, 1.0, KINK_POINTS)
+        with np.errstate(all="ignore"):
+            jumps = np.abs(np.diff(self.value_and_slope(y, at)[1], axis=1))
+            widest = np.nanargmax(np.nan_to_num(jumps), axis=1)[:, None]
+            first = np.take_along_axis(jumps, widest, axis=1)
+            low = np.take_along_axis(at, widest, axis=1)
+            width = at[:, 1:2] - at[:, :1]
+            for _ in range(KINK_HALVINGS):
+                width = width / 2.0
+                points = low + width * np.arange(3)
+                jumps = np.abs(np.diff(self.value_and_slope(y, points)[1], axis=1))
+                second = jumps[:, 1:] > jumps[:, :1]
+                low = np.where(second, points[:, 1:2], low)
+            last = jumps.max(axis=1, keepdims=True)
+        return not np.any(last > 1e-3 * first)
 
     def second_derivative(self, y, z, double width, double step):
         """As of `Loss`, by two calls."""

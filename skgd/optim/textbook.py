@@ -216,15 +216,18 @@ class Textbook:
         if problem.loss.degenerate:
             highest = np.inf
         worse = not objective <= highest * (1.0 + 1e-9)
-        if ending.reason == "diverged" or (worse and not progress.is_falling()):
-            rippling = ending.reason == "max_iter" and objective <= self.reference
-            if self.momentum and rippling:
-                if not progress.patient:
-                    return ending  # so many updates were asked for
-            else:
-                ending.reason = "diverged"
-            # That an epoch was the best on average does not say how it ended.
+        # What came to rest so high is not on its way down, whatever the last epoch did.
+        on_its_way = ending.reason == "max_iter" and (
+            objective <= self.reference if self.momentum else progress.is_falling()
+        )
+        # That an epoch was the best on average does not say how it ended.
+        if ending.reason == "diverged" or (worse and not on_its_way):
             states = progress.best, progress.initial
+            ending.state, ending.objective = best_of(problem, states)
+            ending.reason = "diverged"
+        elif self.momentum and progress.patient:
+            # With tol=None, so many updates were asked for.
+            states = ending.state, progress.best
             ending.state, ending.objective = best_of(problem, states)
         return ending
 

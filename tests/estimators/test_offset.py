@@ -237,8 +237,10 @@ def test_early_stopping(scoring):
     model.set_params(scoring="accuracy")
     with pytest.raises(ValueError, match="Scorers predict without an offset"):
         model.fit(X, y, offset=offset)
-    with pytest.raises(ValueError, match="offset_val was not"):
+    with pytest.raises(ValueError, match="offset and offset_val must be given tog"):
         model.fit(X, y, X_val=X, y_val=y, offset=offset)
+    with pytest.raises(ValueError, match="offset and offset_val must be given tog"):
+        model.fit(X, y, X_val=X, y_val=y, offset_val=offset)
     model.set_params(early_stopping=False)
     with pytest.raises(ValueError, match="offset_val is provided, but X_val"):
         model.fit(X, y, offset_val=offset)

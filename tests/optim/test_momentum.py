@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor
 
@@ -280,3 +282,52 @@ def test_coefficients_of_the_user_begin_at_rest(average):
     other.coef_, other.intercept_ = np.ones((2, P)), model.intercept_
     assert not np.array_equal(model.coef_, model.partial_fit(X, Y).coef_)
     np.testing.assert_array_equal(model.coef_, other.partial_fit(X, Y).coef_)
+
+
+BLOWN_UP = [  # and not come down
+    (GDRegressor, {"momentum": 0.99}), (GDRegressor, {"momentum": 0.95}),
+    (GDRegressor, {"momentum": 0.97}),
+    (GDRegressor, {"momentum": 0.99, "max_iter": 40}),
+    (GDRegressor, {
+        "learning_rate": "constant", "tol": None, "max_iter": 300, "random_state": 2
+    }),
+    (GDRegressor, {
+        "eta0": 0.01, "momentum": 0.99, "nesterovs_momentum": False,
+        "learning_rate": "constant",
+    }),
+    (GDRegressor, {"momentum": 0.5, "learning_rate": "constant"}),
+    (GDClassifier, {"eta0": 100.0, "momentum": 0.99, "solver": "batch"}),
+    (GDClassifier, {"eta0": 100.0, "solver": "batch", "max_iter": 30}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("estimator, parameters", BLOWN_UP)
+def test_no_model_is_far_above_its_start_or_best_epoch(estimator, parameters):
+    X, y = load_breast_cancer(return_X_y=True)
+    model = estimator(**{
+        "eta0": 0.1, "momentum": 0.9, "random_state": 0, "record": "path", **parameters
+    }).fit(StandardScaler().fit_transform(X), y)  # fmt: skip
+    start = {GDRegressor: np.mean(y) / 2, GDClassifier: np.log(2)}[estimator]
+    assert model.objective_ <= start * (1 + 1e-9)
+    if model.solver == "batch":
+        assert model.objective_ <= min(model.loss_curve_) * (1 + 1e-9)
+
+
+def test_what_comes_to_rest_far_above_is_diverged():
+    X, y = make_regression(300, 10, noise=10.0, random_state=0)
+    L = np.linalg.eigvalsh(X.T @ X / 300).max()
+    model = GDRegressor(eta0=1.9 / L, learning_rate="constant", random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        model.fit(X, y)
+    assert model.objective_ <= np.mean(y**2) / 2 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("max_iter", [15, 25, 40, 1000])
+@pytest.mark.parametrize("n_iter_no_change", [1, 5])
+def test_the_best_epoch_is_kept(rippling, n_iter_no_change, max_iter):
+    X, y = rippling
+    model = descent(
+        solver="batch", eta0=0.05, momentum=0.97, nesterovs_momentum=False, tol=1e-3,
+        penalty=None, n_iter_no_change=n_iter_no_change, max_iter=max_iter,
+    ).fit(X, y + 5.0)  # fmt: skip
+    assert model.objective_ <= min(model.loss_curve_) * (1 + 1e-9)
