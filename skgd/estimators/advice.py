@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgd.objective import penalties
+from skgd.objective.own import is_own
 from skgd.optim import stability
 
 OUT_OF_EPOCHS = (
@@ -51,9 +52,15 @@ def _of_training(ending, history, problem, tol, step):
         return _of_automatic(ending, problem, tol)
     last = history[-1]["objective"]
     if reason == "diverged":
+        advice = step.advice()
+        if is_own(problem.loss) and step.stable > step.eta0:
+            advice = (
+                f"eta0={step.eta0:.3g} is no larger than a stable step: see whether "
+                "values and slopes of the loss are right, and finite."
+            )
         return (
             f"Gradient descent diverged: after {n_epochs} epochs, the objective is "
-            f"{last:.3g}. The best coefficients seen are kept. {step.advice()}"
+            f"{last:.3g}. The best coefficients seen are kept. {advice}"
         )
     if problem.loss.degenerate:
         return OUT_OF_EPOCHS if reason == "max_iter" and tol is not None else None

@@ -387,7 +387,7 @@ class BaseGD(
         memory = fitted.memory_of(self) if partial else Memory()
         if partial:
             # A stream keeps the dtype of its first rows.
-            dtype = getattr(self, "coef_", problem.data).dtype
+            dtype = getattr(getattr(self, "coef_", dtype), "dtype", dtype)
         elif dtype != np.float64:
             fitted.round_ending(ending, problem, dtype, tol)
         fitted.keep(self, ending, history, dtype, memory)

@@ -13,7 +13,7 @@ from cpython.pycapsule cimport (
 from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy
 
-from skgd.objective.loss cimport Loss
+from skgd.objective.loss cimport Loss, Wrapper
 
 import numpy as np
 from scipy import LowLevelCallable
@@ -257,6 +257,11 @@ cdef class PythonLoss(OwnLoss):
                 if totals != NULL:
                     totals[k] += value
         return total
+
+
+def is_own(loss):
+    """Whether this is a loss of the user, or made of one."""
+    return isinstance(loss.loss if isinstance(loss, Wrapper) else loss, OwnLoss)
 
 
 def own_loss(given):

@@ -99,6 +99,13 @@ def test_coefficients_set_by_the_user_are_where_partial_fit_starts(average):
     np.testing.assert_allclose(model.coef_, 5.0, rtol=1e-6)
 
 
+def test_coefficients_set_as_a_list():
+    X, y = regression()
+    model = GDRegressor(eta0=1e-9, random_state=0).partial_fit(X, y)
+    model.coef_, model.intercept_ = [5.0] * 6, [2.0]
+    np.testing.assert_allclose(model.partial_fit(X, y).coef_, 5.0, rtol=1e-6)
+
+
 @pytest.mark.parametrize("coef", [np.zeros(3), np.full(6, np.nan), np.zeros((2, 6))])
 def test_unusable_coefficients_set_by_the_user_are_turned_away(coef):
     X, y = regression()

@@ -6,12 +6,12 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from own_losses import Asymmetric, Count, LogLoss
 from scipy import LowLevelCallable
 from scipy.optimize import check_grad
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
+from own_losses import Asymmetric, Count, LogLoss
 from skgd import GDClassifier, GDRegressor
 from skgd.objective.own import CompiledLoss, PythonLoss
 from skgd.objective.targets import Targets

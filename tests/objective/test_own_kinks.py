@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from own_losses import Asymmetric, Count, Hinge, LogLoss, Pinball, Steep
+from sklearn.exceptions import ConvergenceWarning
 
+from own_losses import Asymmetric, Count, Hinge, LogLoss, Pinball, Steep
 from skgd import GDClassifier, GDRegressor
 from skgd.objective.own import PythonLoss
 from skgd.objective.targets import Targets
@@ -64,3 +65,19 @@ def test_losses_that_are_negative_away_from_the_constant_model():
 def test_a_loss_is_no_class():
     with pytest.raises(ValueError, match="must be an object, not the class Asymmetric"):
         GDRegressor(Asymmetric).fit(X, Y)
+
+
+class OfSmallPredictions(Asymmetric):
+    def value_and_slope(self, y, z):
+        value, slope = super().value_and_slope(y, z)
+        return np.where(abs(z) > 1.8, np.nan, value), slope
+
+
+@pytest.mark.parametrize("offset", [None, np.zeros(200)])
+def test_advice_where_the_loss_is_at_fault(offset):
+    y = X @ [1.0, 2.0, -1.0] + 1.0
+    model = GDRegressor(OfSmallPredictions(), eta0=0.01)
+    with pytest.warns(ConvergenceWarning, match="values and slopes of the loss are ri"):
+        model.fit(X, y, offset=offset)
+    with pytest.warns(ConvergenceWarning, match="eta0=3 is too large for these data"):
+        GDRegressor(Asymmetric(), eta0=3.0).fit(X, y, offset=offset)
