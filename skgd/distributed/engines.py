@@ -24,12 +24,23 @@ TREE = 8  # results that such a task adds up
 logger = logging.getLogger("skgd")
 
 
+# Types of their own are sent as a whole; of a mere list or dict, dask sends each array
+# on its own, which took longer than their bytes.
+class Results(list):
+    """What a function returns for each partition of a bundle."""
+
+
+class Sums(dict):
+    """Nodes of a binary tree, and what they sum up to."""
+
+
 def added(nodes, n):
     """Sums of neighbours in a binary tree over n leaves, as far as they are there.
 
     `nodes` are tuples of numbers and arrays by level and place; those of several calls
     may be put together. The sum of all is at the root: `root(n)`.
     """
+    nodes = Sums(nodes)
     for level in range(root(n)[0]):
         size = -(-n // 2**level)
         for _, left in sorted(node for node in nodes if node[0] == level):
@@ -51,30 +62,17 @@ def call(function, part, own, args):
         return function(part, *own, *args)
 
 
-# Types of their own are sent as a whole; of a mere list or dict, dask sends each array
-# on its own, which took longer than their bytes.
-class Results(list):
-    """What a function returns for each partition of a bundle."""
-
-
-class Sums(dict):
-    """Nodes of a binary tree, and what they sum up to; see `added`."""
-
-
 def call_on_bundle(function, parts, own, args):
     return Results(call(function, *pair, args) for pair in zip(parts, own, strict=True))
 
 
 def sum_on_bundle(function, parts, own, args, places, n):
     results = call_on_bundle(function, parts, own, args)
-    return added(Sums({(0, i): r for i, r in zip(places, results, strict=True)}), n)
+    return added({(0, i): r for i, r in zip(places, results, strict=True)}, n)
 
 
 def merge(n, *sums):
-    nodes = Sums()
-    for own in sums:
-        nodes.update(own)
-    return added(nodes, n)
+    return added({node: value for nodes in sums for node, value in nodes.items()}, n)
 
 
 def collect(*items):

@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_non_negative
 
-from skgd.kernels import Rows, feature_moments, loss_totals
+from skgd.kernels import loss_totals
 from skgd.training.data import LocalData, Multipliers
 
 
@@ -225,11 +225,11 @@ def moments(part, classify):
 
     The latter only of a regression.
     """
-    weight, n = part.weight, len(part.y)
+    weight, y = part.weight, part.y.reshape(len(part.y), -1)
     tables = [part.X]
     if not classify:
-        tables.append(np.ascontiguousarray(part.y).reshape(n, -1))
-    found = [feature_moments(Rows(table), np.arange(n), weight) for table in tables]
+        tables.append(np.ascontiguousarray(y))
+    found = [LocalData(table, y, weight).moments() for table in tables]
     total = found[0][0]
     with np.errstate(over="ignore"):  # of which the client complains
         squares = total if weight is None else weight @ weight

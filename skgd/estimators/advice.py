@@ -52,12 +52,13 @@ def _of_training(ending, history, problem, tol, step):
         return _of_automatic(ending, problem, tol)
     last = history[-1]["objective"]
     if reason == "diverged":
-        advice = step.advice()
         if is_own(problem.loss) and step.stable > step.eta0:
             advice = (
                 f"eta0={step.eta0:.3g} is no larger than a stable step: see whether "
                 "values and slopes of the loss are right, and finite."
             )
+        else:
+            advice = step.advice()
         return (
             f"Gradient descent diverged: after {n_epochs} epochs, the objective is "
             f"{last:.3g}. The best coefficients seen are kept. {advice}"

@@ -234,11 +234,11 @@ class BaseGD(
         watch=None,
     ):
         """`fit`, but for what surrounds it. Returns what to warn of, or None."""
-        before = vars(self).copy()
+        classes, several = (getattr(self, a, None) for a in ("classes_", "multilabel_"))
         problem, score = self._prepare(X, y, sample_weight, validation, offset)
         try:
             if self.warm_start and hasattr(self, "coef_"):
-                check_warm_start(self, before, problem)
+                check_warm_start(self, classes, several, problem)
                 coef_init = dense(self.coef_) if coef_init is None else coef_init
                 if intercept_init is None:
                     intercept_init = self.intercept_

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from skgd.estimators.inputs import dense, shaped
+from skgd.objective.own import NEGATIVE
 from skgd.training.state import MEMORY_VERSION, Memory, State
 
+ROUNDING = 1e-9  # of a loss that is not negative
 RECORDED_CALLS = 2000  # of partial_fit, before their history is thinned out
 
 
@@ -62,9 +64,10 @@ class Transaction:
 def keep(estimator, ending, history, dtype, memory):
     """Copy the state and history of training to attributes."""
     state = ending.state
-    least = -1e-9 * max((abs(record["objective"]) for record in history), default=0.0)
-    if ending.objective < least and not isinstance(estimator.loss, str):
-        raise ValueError("The loss is negative. Add to it what makes it least 0.")
+    if ending.objective < 0.0 and not isinstance(estimator.loss, str):
+        largest = max((abs(record["objective"]) for record in history), default=0.0)
+        if ending.objective < -ROUNDING * largest:
+            raise ValueError(NEGATIVE)
     new = attributes(estimator, estimator.history_, state, history, dtype)
     vars(estimator).update(new)
     estimator.stop_reason_ = ending.reason

@@ -143,14 +143,13 @@ def check_model(estimator):
         )
 
 
-def check_warm_start(estimator, before, problem):
-    """Raise ValueError if the model, with attributes `before`, is of other data."""
+def check_warm_start(estimator, classes, several, problem):
+    """Raise ValueError if the model is of other data.
+
+    `classes` are those it knows, `several` says whether a row has several labels.
+    """
     check_model(estimator)
-    classes = before.get("classes_")
-    if (
-        classes is not None
-        and before.get("multilabel_", False) != estimator.multilabel_
-    ):
+    if classes is not None and several != estimator.multilabel_:
         now, then = "one label", "several"
         if estimator.multilabel_:
             now, then = "several labels", "one"

@@ -8,15 +8,20 @@ from time import perf_counter
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgd.estimators.fitted import Transaction, extend, memory_of, path, thin
+from skgd.estimators.fitted import (
+    ROUNDING,
+    Transaction,
+    extend,
+    memory_of,
+    path,
+    thin,
+)
 from skgd.estimators.inputs import dense, seed, shaped
 from skgd.estimators.parameters import check_parameters
 from skgd.objective import penalties
 from skgd.optim import streaming
 from skgd.training.record import UpdateRecord
 from skgd.training.state import State
-
-ROUNDING = 1e-9  # of a loss that is not negative
 
 
 def partial_fit(estimator, X, y, sample_weight, offset, begin=None):

@@ -247,7 +247,10 @@ cdef class Loss:
 
 
 cdef class Wrapper(Loss):
-    """A loss made of another, which it is like."""
+    """A loss made of another, whose properties it has.
+
+    But `residual` and `quadratic`, which a subclass may have of its own.
+    """
 
     def __init__(self, Loss loss):
         self.loss = loss
@@ -255,6 +258,12 @@ cdef class Wrapper(Loss):
 
     def check(self):
         self.loss.check()
+
+    def curvature(self, targets):
+        return self.loss.curvature(targets)
+
+    def predict(self, z):
+        return self.loss.predict(z)
 
     @property
     def degenerate(self):
@@ -267,6 +276,18 @@ cdef class Wrapper(Loss):
     @property
     def convex(self):
         return self.loss.convex
+
+    @property
+    def coupled(self):
+        return self.loss.coupled
+
+    @property
+    def curvature_jumps(self):
+        return self.loss.curvature_jumps
+
+    @property
+    def starts_at_first_row(self):
+        return self.loss.starts_at_first_row
 
 
 cdef class Outputs(Wrapper):

@@ -69,24 +69,6 @@ cdef class Offset(Wrapper):
         shift = logsumexp(targets.offset, axis=0, b=weight[:, None])
         return best_constant(self.loss, targets, start - shift + np.log(weight.sum()))
 
-    def curvature(self, targets):
-        return self.loss.curvature(targets)
-
-    def predict(self, z):
-        return self.loss.predict(z)
-
-    @property
-    def coupled(self):
-        return self.loss.coupled
-
-    @property
-    def curvature_jumps(self):
-        return self.loss.curvature_jumps
-
-    @property
-    def starts_at_first_row(self):
-        return self.loss.starts_at_first_row
-
 
 def with_offset(loss, targets, offset):
     """A loss and targets, (n, K) or class indices, which an offset, (n, K), is part of.

@@ -21,6 +21,8 @@ from scipy import LowLevelCallable
 from skgd.objective.constant import best_constant
 from skgd.objective.targets import Targets
 
+NEGATIVE = "The loss is negative. Add to it what makes it least 0."
+RETURNS = "value_and_slope(y, z) must return two arrays of the shape of y, {}"
 SIGNATURE = "double (double, double, double *)"
 WITH_DATA = "double (double, double, double *, void *)"
 ROWS = 1000  # that a bound of the curvature is looked for in
@@ -66,7 +68,7 @@ cdef class OwnLoss(Loss):
         at = np.broadcast_to(start + targets.offset, targets.y.shape)
         value, slopes = self.sums(targets.y, at, targets.weights())
         if value < 0.0:
-            raise ValueError("The loss is negative. Add to it what makes it least 0.")
+            raise ValueError(NEGATIVE)
         return value if np.all(np.isfinite(slopes)) else np.nan
 
     def curvature(self, targets):
@@ -157,15 +159,12 @@ cdef class PythonLoss(OwnLoss):
 
     def _call(self, y, z):
         found = self.loss.value_and_slope(y, z)
-        wanted = (
-            f"value_and_slope(y, z) must return two arrays of the shape of y, {y.shape}"
-        )
         if not hasattr(found, "__len__") or len(found) != 2:
-            raise ValueError(f"{wanted}: the loss and its slope.")
+            raise ValueError(f"{RETURNS.format(y.shape)}: the loss and its slope.")
         value, slope = (np.ascontiguousarray(a, float) for a in found)
-        for array in (np.shape(a) for a in found):
-            if array != y.shape:
-                raise ValueError(f"{wanted}; got one of {array}.")
+        for shape in map(np.shape, found):
+            if shape != y.shape:
+                raise ValueError(f"{RETURNS.format(y.shape)}; got one of {shape}.")
         if np.any(np.isnan(slope) & np.isfinite(value)):
             raise ValueError("The slope of the loss is NaN where its value is finite.")
         return value, slope
@@ -261,7 +260,9 @@ cdef class PythonLoss(OwnLoss):
 
 def is_own(loss):
     """Whether this is a loss of the user, or made of one."""
-    return isinstance(loss.loss if isinstance(loss, Wrapper) else loss, OwnLoss)
+    while isinstance(loss, Wrapper):
+        loss = loss.loss
+    return isinstance(loss, OwnLoss)
 
 
 def own_loss(given):

@@ -227,8 +227,9 @@ class Textbook:
             ending.reason = "diverged"
         elif self.momentum and progress.patient:
             # With tol=None, so many updates were asked for.
-            states = ending.state, progress.best
-            ending.state, ending.objective = best_of(problem, states)
+            best = problem.objective(progress.best)
+            if best < objective:
+                ending.state, ending.objective = progress.best, best
         return ending
 
 

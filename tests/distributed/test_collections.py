@@ -241,7 +241,6 @@ def test_bad_input_is_refused_and_the_model_stays(kind):
 
 
 def test_partitions_of_other_storage_width_or_outputs():
-
     blocks = collection(X)
     mixed = blocks.map_blocks(
         lambda b, block_info=None: (

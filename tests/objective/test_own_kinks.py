@@ -6,7 +6,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from own_losses import Asymmetric, Count, Hinge, LogLoss, Pinball, Steep
 from skgd import GDClassifier, GDRegressor
-from skgd.objective.own import PythonLoss
+from skgd.objective import classification
+from skgd.objective.classification import OneVsRest
+from skgd.objective.offset import Offset
+from skgd.objective.own import PythonLoss, is_own
 from skgd.objective.targets import Targets
 
 rng = np.random.default_rng(0)
@@ -81,3 +84,10 @@ def test_advice_where_the_loss_is_at_fault(offset):
         model.fit(X, y, offset=offset)
     with pytest.warns(ConvergenceWarning, match="eta0=3 is too large for these data"):
         GDRegressor(Asymmetric(), eta0=3.0).fit(X, y, offset=offset)
+
+
+def test_what_is_made_of_a_loss_of_the_user():
+    own, house = PythonLoss(LogLoss()), classification.Hinge()
+    for loss, expected in ((own, True), (house, False)):
+        assert is_own(loss) == expected
+        assert is_own(Offset(OneVsRest(loss, 3), True)) == expected
